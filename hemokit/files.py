@@ -1,0 +1,86 @@
+"""Whole files or none: atomic writing, and checksums.
+
+A reader never sees a half-written file: the content goes to a temporary file beside the target,
+is flushed to disk (fsync), and then takes the target's name in one step (`os.replace`).
+"""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def write_whole(path, mode="w", **open_options):
+    """Open a file for writing that appears under `path` only when the block ends well.
+
+    Args:
+        path: the file to make or to replace; its folder is made if missing.
+        mode: "w" (text, UTF-8, newlines as given) or "wb".
+        **open_options: passed to `open`.
+
+    Yields:
+        the open temporary file. On any exception it is deleted and `path` stays as it was.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if "b" not in mode:
+        open_options = {"encoding": "utf-8", "newline": "", **open_options}
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        with open(handle, mode, **open_options) as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(name, 0o666 & ~_umask())
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+        raise
+    _sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def write_whole_folder(path):
+    """Yield an empty temporary folder that becomes `path` only when the block ends well.
+
+    An existing folder at `path` is an error (FileExistsError): nothing of a user's is overwritten.
+    """
+    path = Path(path)
+    if path.exists():
+        raise FileExistsError(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part"))
+    try:
+        yield folder
+        os.chmod(folder, 0o777 & ~_umask())
+        os.rename(folder, path)  # fails, and so keeps the other, if somebody else finished first
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def sha256(path):
+    """The SHA-256 of a file's bytes as 64 hex digits; the file is read in blocks."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync_folder(folder):
+    """Make a rename durable; only POSIX systems can open a folder."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,132 @@
+"""CT windows: which Hounsfield units become black, grey and white.
+
+A window of level L and width W shows L - W/2 as black and L + W/2 as white (DICOM PS3.3 C.11.2.1.3,
+function LINEAR_EXACT).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from hemokit.checks import check_choice, problem
+
+
+class Window(NamedTuple):
+    """A CT window in Hounsfield units: `level` is its middle, `width` its extent (positive)."""
+
+    level: float
+    width: float
+
+    @property
+    def low(self):
+        """Hounsfield units shown as black."""
+        return self.level - self.width / 2
+
+    @property
+    def high(self):
+        """Hounsfield units shown as white."""
+        return self.level + self.width / 2
+
+
+BRAIN = Window(40, 80)
+SUBDURAL = Window(80, 200)
+SOFT_TISSUE = Window(40, 380)
+BONE = Window(600, 2800)
+BRAIN_WIDE = Window(40, 120)
+
+NAMED = {
+    "brain": BRAIN,
+    "subdural": SUBDURAL,
+    "soft_tissue": SOFT_TISSUE,
+    "bone": BONE,
+    "brain_wide": BRAIN_WIDE,
+}
+
+
+def window_named(window):
+    """Return a `Window`: `window` itself, or the one that a name such as "brain" stands for."""
+    if isinstance(window, str):
+        return NAMED[check_choice(window, NAMED, "window")]
+    window = Window(*window)
+    if not (np.isfinite(window.level) and np.isfinite(window.width) and window.width > 0):
+        raise problem(
+            f"the window has level {window.level} and width {window.width}",
+            "a finite level and a width above 0",
+            "Window takes (level, width) in that order; brain is Window(40, 80).",
+        )
+    if Window(window.width, window.level) in NAMED.values():
+        raise problem(
+            f"the window has level {window.level:g} and width {window.width:g}",
+            "level first, then width",
+            f"They look swapped: write Window({window.width:g}, {window.level:g}).",
+        )
+    return window
+
+
+def apply_window(hounsfield, window):
+    """Show Hounsfield units through a window.
+
+    Args:
+        hounsfield: array of any shape in Hounsfield units (air about -1000, water 0, bone up to 3000).
+        window: a `Window`, or the name of one ("brain", "bone", ...).
+
+    Returns:
+        float32 array of the same shape in [0, 1]: 0 at level - width/2 and below, 1 at level + width/2
+        and above. An empty array gives an empty array.
+
+    Raises:
+        HemokitError: values that are no Hounsfield units (an 8-bit image), NaN, a width that is not above 0.
+    """
+    window = window_named(window)
+    array = np.asarray(hounsfield)
+    _check_hounsfield(array)
+    image = (array.astype(np.float32) - np.float32(window.low)) / np.float32(window.width)
+    return np.clip(image, 0, 1, out=image)
+
+
+def stack_windows(hounsfield, windows):
+    """Show one slice or volume through several windows, as the channels of one image.
+
+    Args:
+        hounsfield: array (..., height, width) in Hounsfield units.
+        windows: sequence of `Window`s or names, at least one.
+
+    Returns:
+        float32 array (..., height, width, len(windows)) in [0, 1].
+
+    Raises:
+        HemokitError: as `apply_window`; no window at all.
+    """
+    if isinstance(windows, str | Window):
+        windows = (windows,)
+    if len(windows) == 0:
+        raise problem("no window was given", "at least one", "For the brain alone pass windows=('brain',).")
+    return np.stack([apply_window(hounsfield, window) for window in windows], axis=-1)
+
+
+def _check_hounsfield(array):
+    if array.dtype == np.uint8:
+        raise problem(
+            f"apply_window got 8-bit values from {array.min(initial=255)} to {array.max(initial=0)}",
+            "Hounsfield units (air is about -1000)",
+            "This looks like an already windowed JPG: read it with datasets.read_image.",
+        )
+    if array.dtype.kind not in "iuf":
+        raise problem(f"apply_window got {array.dtype} values", "numbers in Hounsfield units", "Convert the array first.")
+    if not array.size:
+        return
+    low, high = float(array.min()), float(array.max())
+    if not np.isfinite([low, high]).all():
+        raise problem(
+            f"apply_window got {int((~np.isfinite(array)).sum())} values that are NaN or infinite",
+            "finite Hounsfield units",
+            "Find out which file they come from; nothing is replaced here.",
+        )
+    # A head CT always has air in it, and one value for 0..255 alone cannot be: an image, not HU.
+    looks_like_image = array.ndim >= 2 and min(array.shape[-2:]) >= 16 and low >= 0 and high > low and (high <= 1 or 200 < high <= 255)
+    if looks_like_image:
+        raise problem(
+            f"apply_window got values from {low:g} to {high:g}",
+            "Hounsfield units (air is about -1000)",
+            "This looks like an already windowed JPG: read it with datasets.read_image.",
+        )
