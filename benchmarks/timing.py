@@ -1,0 +1,43 @@
+"""What the benchmarks share: a clock, a child process with its peak memory, and the table."""
+
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+
+
+def seconds(function, *args, repeats=3):
+    """Return (median seconds, result) of `repeats` calls; the result is that of the last call."""
+    times, result = [], None
+    for _ in range(repeats):
+        start = time.perf_counter()
+        result = function(*args)
+        times.append(time.perf_counter() - start)
+    return sorted(times)[len(times) // 2], result
+
+
+def in_child(script, *args):
+    """Run a benchmark's own function in a fresh process and return its JSON answer with `peak_mb` added."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, script, *args], env=environment, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def answer(**figures):
+    """Print the child's figures as JSON, with the peak memory of the process in MB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    scale = 1024**2 if sys.platform == "darwin" else 1024
+    print(json.dumps({**figures, "peak_mb": peak / scale}))
+
+
+def report(title, rows, note):
+    """Print one benchmark as a Markdown table; `rows` are dicts with the same keys."""
+    print(f"\n## {title}\n")
+    keys = list(rows[0])
+    print("| " + " | ".join(keys) + " |\n|" + "---|" * len(keys))
+    for row in rows:
+        print("| " + " | ".join(f"{value:,.3g}" if isinstance(value, float) else str(value) for value in row.values()) + " |")
+    print(f"\n{note} ({platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()})", flush=True)
