@@ -1,0 +1,225 @@
+"""The exercises: `check.q01_2(answer)` says how an answer does, and never stops the notebook.
+
+Every exercise of lesson NN stands in `hemokit.check.lesson_NN`, which is imported when it is asked for.
+"""
+
+import ctypes
+import importlib
+import inspect
+import pkgutil
+import re
+import threading
+import warnings
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+TIME_LIMIT = 10  # seconds that an answer may take
+
+
+class Exercise(NamedTuple):
+    """One exercise. Call it with an answer; ask it for `.hint()` or `.solution()`.
+
+    Attributes:
+        name: "q01_2" is the second exercise of lesson 01, and the name of the variable in lesson_01.py.
+        judge: function (answer, *given) -> None where the answer is right, else a clause that says what
+            differs and does not give the answer away. What it raises counts as "not yet".
+        reference: function (*given) -> the right answer (itself a function where one is asked for).
+        clue: what `.hint()` prints.
+        code: what `.solution()` prints: a function (its source is shown) or text; the solution cell of the
+            lesson holds the same lines.
+        stub: the code that a learner is given, where it is more than `...` (a broken function to repair).
+    """
+
+    name: str
+    judge: Callable
+    reference: Callable
+    clue: str
+    code: Callable | str
+    stub: Any = ...
+
+    def __call__(self, answer, *given):
+        """Print one of three states; return the answer when it is correct, else the reference.
+
+        Args:
+            answer: the learner's value or function; `...` where the exercise was not attempted.
+            *given: what the right answer depends on (a table, an image), in the lesson's own data.
+        """
+        verdict = _verdict(self, answer, given)
+        print(f"{self.name}: {verdict}")
+        return answer if verdict == CORRECT else self.reference(*given)
+
+    def hint(self):
+        """Print a clue."""
+        print(f"{self.name}: {self.clue}")
+
+    def solution(self):
+        """Print code that solves the exercise."""
+        print(solution_code(self))
+
+
+CORRECT = "Correct."
+NOT_ATTEMPTED = "Not attempted: the reference stands in."
+
+
+def solution_code(exercise):
+    """The lines that `.solution()` prints, as text."""
+    code = exercise.code
+    return (code if isinstance(code, str) else inspect.getsource(code)).strip()
+
+
+def exercises():
+    """Every exercise of every lesson that exists: dict name -> Exercise, in order."""
+    modules = sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name.startswith("lesson_"))
+    found = [vars(importlib.import_module(f"{__name__}.{module}")) for module in modules]
+    return {name: value for names in found for name, value in names.items() if isinstance(value, Exercise)}
+
+
+def differs(got, expected, what, *, tolerance=1e-5):
+    """Say how `got` differs from `expected` without telling `expected`; None where they agree.
+
+    Args:
+        got: the learner's value, of any type.
+        expected: a number, a string, an array, or a tuple or list of these.
+        what: what is compared, as the subject of a sentence ("the image of air").
+        tolerance: the largest absolute difference between numbers that counts as equal.
+
+    Returns:
+        a clause such as "the image of air is too large", or None.
+    """
+    if isinstance(expected, tuple | list):
+        return _sequence_differs(got, expected, what, tolerance)
+    if isinstance(expected, str):
+        return None if isinstance(got, str) and got == expected else f"{what} is {got!r}, which is not it"
+    return _array_differs(got, np.asarray(expected), what, tolerance)
+
+
+def _sequence_differs(got, expected, what, tolerance):
+    if not isinstance(got, tuple | list | np.ndarray):
+        return f"{what} should hold {len(expected)} values, but it is a {type(got).__name__}"
+    if len(got) != len(expected):
+        return f"{what} should hold {len(expected)} values, but it holds {len(got)}"
+    parts = (
+        differs(g, e, f"{what}, value {n},", tolerance=tolerance)
+        for n, (g, e) in enumerate(zip(got, expected, strict=True), 1)
+    )
+    return next((part for part in parts if part), None)
+
+
+def _array_differs(got, expected, what, tolerance):
+    array = np.asarray(got)
+    if array.dtype.kind not in "buif":
+        return f"{what} should be made of numbers, but it is a {type(got).__name__}"
+    if array.shape != expected.shape:
+        return f"{what} has shape {array.shape}, but shape {expected.shape} is wanted"
+    if (array.dtype.kind == "b") != (expected.dtype.kind == "b"):
+        return f"{what} holds {array.dtype} values, which is not the kind wanted"
+    gap = array.astype(float) - expected.astype(float)
+    wrong = ~(np.abs(gap) <= tolerance) & ~(np.isnan(array.astype(float)) & np.isnan(expected.astype(float)))
+    if not wrong.any():
+        return None
+    if array.dtype.kind == "b" or np.isnan(gap[wrong][0]):
+        way = "differs"
+    else:
+        way = "is too large" if gap[wrong][0] > 0 else "is too small"
+    if array.ndim == 0:
+        return f"{what} {way}"
+    place = ", ".join(map(str, np.argwhere(wrong)[0]))
+    return f"{what} differs in {wrong.sum()} of {wrong.size} places: the first, [{place}], {way}"
+
+
+class _NotAttempted(Exception):
+    """The answer is still the stub."""
+
+
+class _TooLong(BaseException):
+    """Raised inside an answer that runs for too long; a BaseException, so that `except Exception` lets it pass."""
+
+
+def _verdict(exercise, answer, given):
+    if _untouched(answer, exercise.stub):
+        return NOT_ATTEMPTED
+    judged = _guarded(answer) if callable(answer) else answer
+    try:
+        difference = _within(TIME_LIMIT, lambda: exercise.judge(judged, *given))
+    except _NotAttempted:
+        return NOT_ATTEMPTED
+    except _TooLong:
+        difference = f"it was still running after {TIME_LIMIT:g} s. Does a loop never end?"
+    except BaseException as error:  # a learner's code may raise anything, SystemExit included
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        difference = f"checking it raised {type(error).__name__}: {error}"
+    return CORRECT if difference is None else f"Not yet: {difference}. The reference stands in."
+
+
+def _untouched(answer, stub):
+    """Whether the answer is `...`, holds nothing but `...`, is a function without a body, or is the stub itself."""
+    if answer is ...:
+        return True
+    if isinstance(answer, tuple | list | dict) and len(answer):
+        return all(part is ... for part in (answer.values() if isinstance(answer, dict) else answer))
+    if not inspect.isfunction(answer):
+        return False
+    empty = len((lambda: None).__code__.co_code)
+    return len(answer.__code__.co_code) <= empty or (inspect.isfunction(stub) and _same_code(answer, stub))
+
+
+def _same_code(first, second):
+    """Whether two functions do the same, step by step; where they were written plays no part."""
+    one, other = getattr(first, "__code__", first), getattr(second, "__code__", second)
+    if not (inspect.iscode(one) and inspect.iscode(other)):
+        return type(one) is type(other) and one == other
+    same = (one.co_code, one.co_names, one.co_varnames) == (other.co_code, other.co_names, other.co_varnames)
+    return same and len(one.co_consts) == len(other.co_consts) and all(map(_same_code, one.co_consts, other.co_consts))
+
+
+def _guarded(function):
+    """The learner's function, which says so when it gives back `...` or nothing."""
+
+    def call(*args, **kwargs):
+        result = function(*args, **kwargs)
+        if _untouched(result, None):
+            raise _NotAttempted
+        if result is None:
+            raise ValueError("the function gives back None. Is `return` missing?")
+        return result
+
+    return call
+
+
+def _within(seconds, function):
+    """Run `function` in a thread, and stop it there after `seconds`: works on every system and in every kernel."""
+    outcome = []
+
+    def work():
+        try:
+            outcome.append((function(), None))
+        except BaseException as error:
+            outcome.append((None, error))
+
+    thread = threading.Thread(target=work, daemon=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a division by zero, say: the verdict tells it better
+        thread.start()
+        thread.join(seconds)
+    if not outcome:
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(_TooLong))
+        thread.join(1)
+        raise _TooLong
+    result, error = outcome[0]
+    if error is not None:
+        raise error
+    return result
+
+
+def __getattr__(name):
+    number = re.fullmatch(r"q(\d\d)_\d+", name)
+    if number is None or f"lesson_{number[1]}" not in {module.name for module in pkgutil.iter_modules(__path__)}:
+        raise AttributeError(f"there is no exercise {name!r}; there are {', '.join(exercises())}")
+    return getattr(importlib.import_module(f"{__name__}.lesson_{number[1]}"), name)
+
+
+def __dir__():
+    return [*globals(), *exercises()]
