@@ -26,17 +26,16 @@ def broken_to_hounsfield(stored_values, intercept):
 
 
 def _judge_window(answer):
-    hounsfield = np.array([[-1000.0, -21, -20, 30], [79, 80, 81, 3000]])
-    named = {"below the window": 0, "above the window": 1}
-    brain, bone = answer(hounsfield.copy(), 40, 80), answer(hounsfield.copy(), 600, 2800)
-    for where, value in ((-1000, "below the window"), (3000, "above the window")):
-        found = differs(
-            answer(np.array([where]), 40, 80), np.array([named[value]]), f"the image of {where} HU, {value},"
-        )
+    for value, side, shade in ((-1000, "below", 0), (3000, "above", 1)):
+        found = differs(answer(np.array([value]), 40, 80), np.array([shade]), f"{value} HU, {side} the brain window,")
         if found:
             return found
-    return differs(brain, [[0, 0, 0, 0.375], [0.9875, 1, 1, 1]], "the image at level 40 and width 80") or differs(
-        bone, window_by_hand(hounsfield, 600, 2800), "the image at level 600 and width 2800"
+    hounsfield = np.array([[-1000.0, -21, -20, 30], [79, 80, 81, 3000]])
+    soft = np.array([[0, 0, 0, 0.625], [1, 1, 1, 1]])
+    return differs(answer(hounsfield.copy(), 20, 80), soft, "the image at level 20 and width 80") or differs(
+        answer(hounsfield.copy(), 600, 2800),
+        window_by_hand(hounsfield, 600, 2800),
+        "the image at level 600 and width 2800",
     )
 
 

@@ -1,0 +1,256 @@
+"""Tests of the lessons: their form, that the committed notebooks are current, and (`-m lessons`) that they run."""
+
+import ast
+import importlib.util
+import logging
+import os
+import re
+import statistics
+import threading
+import time
+from pathlib import Path
+
+import nbclient
+import psutil
+import pytest
+
+from hemokit import check
+
+NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+spec = importlib.util.spec_from_file_location("build", NOTEBOOKS / "build.py")
+build = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(build)
+
+SOURCES = {source.stem: source for source in build.sources()}
+EVERY = pytest.mark.parametrize("slug", SOURCES)
+DRAWS = re.compile(
+    r"\b(show_slice|montage|confusion_heatmap|curves|imshow|subplots|plt\.\w+)\(|\.(plot|hist|bar|barh|scatter)\("
+)
+SHOWS_CT = re.compile(r"\b(show_slice|montage|imshow)\(")
+SECONDS = 75  # a lesson on 2 cores
+
+
+def cells_of(slug, kind=None, build_one=build.learner):
+    return [cell for cell in build_one(SOURCES[slug]).cells if kind in (None, cell.cell_type)]
+
+
+def tags(cell):
+    return set(cell.metadata.get("tags", []))
+
+
+def code_lines(cell):
+    return [line for line in cell.source.splitlines() if line.strip()]
+
+
+def exercises_of(slug):
+    return [name for name in check.exercises() if name.startswith(f"q{slug[:2]}_")]
+
+
+def test_notebooks_are_current():
+    """The committed notebooks are what the sources give."""
+    assert build.stale() == [], "run python notebooks/build.py"
+
+
+def test_building_twice_gives_the_same_bytes():
+    """Cell ids and metadata do not change from one build to the next."""
+    for source in SOURCES.values():
+        assert build.notebook_text(build.learner(source)) == build.notebook_text(build.learner(source))
+
+
+def test_a_changed_cell_changes_its_own_id_alone(tmp_path):
+    """Ids come from the content, so that a diff shows what was changed."""
+    before, after = tmp_path / "00_a.py", tmp_path / "b" / "00_a.py"
+    after.parent.mkdir()
+    before.write_text("# %%\nx = 1\n\n# %%\ny = 2\n\n# %%\ny = 2\n")
+    after.write_text("# %%\nx = 7\n\n# %%\ny = 2\n\n# %%\ny = 2\n")
+    one, two = ([cell["id"] for cell in build.learner(path).cells] for path in (before, after))
+    assert len(set(one)) == 3 and one[0] != two[0] and one[1:] == two[1:]
+
+
+def test_learner_and_solution_notebooks_differ_as_they_should(tmp_path):
+    """Learners get stubs and hints switched off; instructors get solutions; alternative texts move to the metadata."""
+    source = tmp_path / "00_a.py"
+    source.write_text(
+        '# %% tags=["task"]\nx = ...\n\n# %% tags=["hint"]\ncheck.q00_1.hint()\n\n'
+        '# %% tags=["solution"]\nx = 1\n\n# %%\n# alt: A line\n# alt: that rises.\nplot(x)\n'
+    )
+    learner, solved = build.learner(source).cells, build.solved(source).cells
+    assert [cell.source for cell in learner] == ["x = ...", "# check.q00_1.hint()", "plot(x)"]
+    assert [cell.source for cell in solved] == ["x = 1", "plot(x)"]
+    assert learner[-1].metadata["alt"] == "A line that rises."
+
+
+@EVERY
+def test_size_and_rhythm(slug):
+    """35-60 cells, about half prose; the median code cell has 4-6 lines, none over 25; no more than 3 in a row."""
+    cells, code = cells_of(slug), cells_of(slug, "code")
+    sizes = [len(code_lines(cell)) for cell in code if "hint" not in tags(cell)]
+    runs = re.findall("c+", "".join(cell.cell_type[0] for cell in cells))
+    assert 35 <= len(cells) <= 60
+    assert 0.4 <= 1 - len(code) / len(cells) <= 0.6
+    assert 4 <= statistics.median(sizes) <= 6, sorted(sizes)
+    assert max(sizes) <= 25
+    assert max(map(len, runs)) <= 3
+
+
+@EVERY
+def test_at_most_two_functions(slug):
+    """What is the lesson stays in the notebook; at most two functions are defined there."""
+    trees = [ast.parse(cell.source) for cell in cells_of(slug, "code")]
+    functions = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    assert len(functions) <= 2, [function.name for function in functions]
+
+
+@EVERY
+def test_opening_and_closing_box(slug):
+    """The first cell is the title and a box with goal, time, data, hardware; the last one a box that looks back."""
+    cells = cells_of(slug)
+    first, last = cells[0].source, cells[-1].source
+    assert first.startswith(f"# {slug[:2]} ")
+    for word in ("**Goal**", "**You need**", "**Time**", "**Data**", "**Hardware**"):
+        assert word in first and f"> {word}" in first
+    assert re.search(r"\d+ minutes? to read", first) and re.search(r"\d+ (seconds|minutes?) to run", first)
+    for word in ("**Take away**", "**What can go wrong in the clinic**", "**Next**"):
+        assert f"> {word}" in last
+
+
+@EVERY
+def test_setup_and_parameters(slug):
+    """The first code cell is the same everywhere and alone installs; one cell holds DATA, PROFILE and SEED."""
+    code = cells_of(slug, "code")
+    assert code[0].source == cells_of(next(iter(SOURCES)), "code")[0].source
+    assert not [cell.source for cell in code[1:] if re.search(r"\bpip\b", cell.source)]
+    parameters = [cell for cell in code if "parameters" in tags(cell)]
+    assert len(parameters) == 1
+    values = {node.targets[0].id: ast.literal_eval(node.value) for node in ast.parse(parameters[0].source).body}
+    assert values == {"DATA": None, "PROFILE": "quick", "SEED": 0}
+
+
+@EVERY
+def test_exercises(slug):
+    """2-4 exercises, one of them a broken pipeline; each a task, a hint and a solution, in this order."""
+    every = cells_of(slug, "code", lambda source: build._notebook(build._cells(source), source))
+    names = exercises_of(slug)
+    kinds = [(kind, cell) for cell in every for kind in ("task", "hint", "solution") if kind in tags(cell)]
+    assert 2 <= len(names) <= 4
+    assert [kind for kind, _ in kinds] == ["task", "hint", "solution"] * len(names)
+    assert [name for name in names for _ in range(3)] == [
+        re.search(r"check\.(q\d\d_\d)", cell.source)[1] for _, cell in kinds
+    ]
+    assert sum("broken" in tags(cell) for cell in every) >= 1
+    for name, (_, cell) in zip(names, kinds[2::3], strict=True):
+        assert check.solution_code(check.exercises()[name]) in cell.source, f"{name}: .solution() and the cell differ"
+
+
+@EVERY
+def test_broken_pipelines_are_known_untouched(slug):
+    """The broken function that a learner sees is the one that counts as not attempted."""
+    for cell in cells_of(slug, "code"):
+        if "broken" in tags(cell):
+            exec(compile(ast.parse(cell.source.split("\n\n")[0]), slug, "exec"), names := {"np": None, "pd": None})
+            stub = check.exercises()[re.search(r"check\.(q\d\d_\d)", cell.source)[1]].stub
+            mine = [value for value in names.values() if callable(value) and hasattr(value, "__code__")]
+            assert len(mine) == 1 and check._same_code(mine[0], stub)
+
+
+@EVERY
+def test_figures(slug):
+    """4-6 figures; each has an alternative text and a title, CT states its window, charts name both axes."""
+    code = cells_of(slug, "code")
+    figures = [cell for cell in code if "alt" in cell.metadata]
+    assert [cell.source for cell in code if DRAWS.search(cell.source) and cell not in figures] == []
+    assert 4 <= len(figures) <= 6
+    for cell in figures:
+        assert len(cell.metadata["alt"]) >= 40
+        assert "title" in cell.source, cell.source
+        if SHOWS_CT.search(cell.source):
+            assert "window" in cell.source or "HU" in cell.source, cell.source
+        else:
+            assert re.search(r"xlabel", cell.source) and re.search(r"ylabel", cell.source), cell.source
+        assert not re.search(r"cmap=.(jet|rainbow|hsv|RdYlGn|gist_\w+|nipy_spectral)\b", cell.source)
+
+
+# ---- pytest -m lessons ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def kernel_environment(tmp_path_factory):
+    """Environment variables of a kernel without network, whose cache is a folder of this test run."""
+    here = Path(__file__).parent
+    paths = [str(here / "no_network"), str(here.parent), os.environ.get("PYTHONPATH", "")]
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+        "HEMOKIT_CACHE": str(tmp_path_factory.mktemp("cache")),
+    }
+
+
+class Costs:
+    """Time and peak memory (MB) of each cell, by looking at the kernel's process every 20 ms."""
+
+    def __init__(self):
+        self.cells, self.process, self.peak, self.done = [], None, 0, threading.Event()
+
+    def watch(self):
+        while not self.done.wait(0.02):
+            if self.process:
+                self.peak = max(self.peak, self.process.memory_info().rss / 1e6)
+
+    def start(self, **_):
+        self.peak, self.began = 0, time.perf_counter()
+
+    def stop(self, cell_index, **_):
+        self.cells.append((cell_index, time.perf_counter() - self.began, self.peak))
+
+
+def execute(notebook, environment, folder):
+    """Run a notebook in a kernel of its own; return the costs of its cells."""
+    costs = Costs()
+    client = nbclient.NotebookClient(
+        notebook,
+        timeout=300,
+        resources={"metadata": {"path": str(folder)}},
+        on_cell_execute=costs.start,
+        on_cell_executed=costs.stop,
+    )
+    watcher = threading.Thread(target=costs.watch, daemon=True)
+    with client.setup_kernel(env=environment):
+        costs.process = psutil.Process(client.km.provisioner.pid)
+        watcher.start()
+        try:
+            for index, cell in enumerate(notebook.cells):
+                client.execute_cell(cell, index)
+        finally:
+            costs.done.set()
+            watcher.join()
+    return costs.cells
+
+
+def printed(notebook):
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    return "".join(output.get("text", "") for output in outputs if output.output_type == "stream")
+
+
+@pytest.mark.lessons
+@pytest.mark.parametrize("version", ["learner", "solved"])
+@EVERY
+def test_lesson_runs(slug, version, kernel_environment, tmp_path):
+    """Run All never blocks, stays in budget, needs no network, and every exercise ends in its proper state."""
+    notebook = getattr(build, version)(SOURCES[slug])
+    costs = execute(notebook, kernel_environment, tmp_path)
+    log = logging.getLogger("hemokit.lessons")
+    for index, seconds, peak in costs:
+        first_line = next(iter(notebook.cells[index].source.splitlines()), "")
+        log.info("%s %s cell %2d: %6.2f s, peak %5.0f MB | %s", slug, version, index, seconds, peak, first_line[:60])
+    total = sum(seconds for _, seconds, _ in costs)
+    log.info("%s %s: %.1f s, peak %.0f MB", slug, version, total, max(peak for *_, peak in costs))
+    state = {"learner": check.NOT_ATTEMPTED, "solved": check.CORRECT}[version]
+    for name in exercises_of(slug):
+        assert f"{name}: {state}\n" in printed(notebook)
+    pictures = [
+        cell
+        for cell in notebook.cells
+        if any("image/png" in output.get("data", {}) for output in cell.get("outputs", []))
+    ]
+    assert [cell.source for cell in pictures if "alt" not in cell.metadata] == []
+    assert total < SECONDS, f"{slug} took {total:.0f} s"
