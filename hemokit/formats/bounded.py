@@ -45,7 +45,10 @@ def read_bytes(path, *, max_bytes):
         data = stream.read(size + 1)
     if len(data) != size:
         raise problem(
-            f"{len(data):,} bytes were read", f"the {size:,} bytes of the file", "Is it being written? Retry.", file=path
+            f"{len(data):,} bytes were read",
+            f"the {size:,} bytes of the file",
+            "Is it being written? Retry.",
+            file=path,
         )
     return data
 

@@ -318,7 +318,5 @@ def _parsed(table, column, dtype, parse):
 def _in_range(value, text, low, high, file, row, column):
     if (low is not None and value < low) or (high is not None and value > high):
         limits = [f"at least {low}"] * (low is not None) + [f"at most {high}"] * (high is not None)
-        raise problem(
-            f"the value is {text!r}", " and ".join(limits), "Correct it.", file=file, row=row, column=column
-        )
+        raise problem(f"the value is {text!r}", " and ".join(limits), "Correct it.", file=file, row=row, column=column)
     return value

@@ -193,9 +193,7 @@ def _read_png_header(data, path):
         raise _channels_refused(path, _PNG_REFUSED.get(color, f"color type {color}"))
     if bits not in (8, 16) or interlaced:
         came = "interlaced" if interlaced else f"of {bits} bits"
-        raise problem(
-            f"the PNG is {came}", "8 or 16 bits, not interlaced", "Save the image again that way.", file=path
-        )
+        raise problem(f"the PNG is {came}", "8 or 16 bits, not interlaced", "Save the image again that way.", file=path)
     return ImageHeader("PNG", height, width, _PNG_CHANNELS[color], bits)
 
 

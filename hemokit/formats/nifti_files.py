@@ -1,0 +1,409 @@
+"""NIfTI-1 volumes (.nii, .nii.gz): read to the last byte, in one orientation.
+
+nibabel parses the header; the bytes are read here, because nibabel stops before the checksum of a
+.nii.gz (it accepts most single-bit flips) and takes as much memory as a header asks for. The rules:
+
+- The file holds exactly what its header announces: not less (cut off), not more (something appended).
+  A .nii.gz is unpacked to its end, where gzip's checksum stands, and never beyond what is announced.
+- Three axes (more only if their length is 1), real numbers without NaN or infinity. NIfTI-2, pairs of
+  .hdr and .img, RGB and complex numbers are refused.
+- Values are slope x stored + intercept; a slope of 0 means "as stored" (NIfTI-1 standard), NaN for both
+  as well; any other odd pair is refused.
+- The affine is the authority on left and right. The sform counts, else the qform; where both are there
+  they must agree to half a voxel, and with the voxel sizes (pixdim) to 1 %. A header with neither is
+  refused unless `assume` names the axes, for example "LAS".
+- Axes may be rotated up to 30 degrees from the patient's; axes that are not at right angles (gantry
+  tilt left in the grid) are refused, with the angle.
+
+Viewing orientation, which `read_nifti_volume` gives: (slices, height, width) with slices from inferior
+to superior, rows from anterior to posterior, columns from the patient's right to left. That is the
+view of the CT-ICH JPGs: there `np.rot90(data[:, :, k])` shows slice k, so the axes of its files run to
+Left, Anterior and Superior ("LAS"), and a file with that affine gives exactly `np.rot90(data[:, :, k])`.
+"""
+
+import functools
+import gzip
+import os
+from typing import NamedTuple
+
+import numpy as np
+
+from hemokit.checks import check_choice, problem
+from hemokit.formats.bounded import file_size, library_errors
+
+MAX_BYTES = 2**28  # 512 x 512 x 512 voxels of two bytes
+MAX_SHEAR_DEGREES = 1.0
+_MAX_ROTATION_DEGREES = 30.0
+_NUMBERS = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4"}  # by datatype code
+_DAMAGED = "The file is damaged: download or export it again."
+_LETTERS = ("LR", "PA", "IS")  # ends of the patient's axes, low and high, in NIfTI's frame
+_VIEW = "SPL"  # slices, rows, columns run towards these
+
+
+class NiftiHeader(NamedTuple):
+    """What a header says.
+
+    `shape`, `spacing_mm` and `orientation` (for example "LAS") follow the file's axes; `affine` (4, 4)
+    leads from indices to mm; `volume_shape` and `volume_spacing_mm` are (slice, row, column) in viewing
+    orientation.
+    """
+
+    shape: tuple
+    affine: np.ndarray
+    spacing_mm: tuple
+    orientation: str
+    volume_shape: tuple
+    volume_spacing_mm: tuple
+
+
+class Nifti(NamedTuple):
+    """`data` along the file's axes: float32 where a slope applies or floats are stored, else integers as stored."""
+
+    data: np.ndarray
+    affine: np.ndarray
+    spacing_mm: tuple
+    orientation: str
+
+
+class Volume(NamedTuple):
+    """`array` (slices, height, width) in viewing orientation, read-only; `spacing_mm` (slice, row, column)."""
+
+    array: np.ndarray
+    spacing_mm: tuple
+
+
+def read_nifti_header(path, *, assume=None, max_shear_degrees=MAX_SHEAR_DEGREES):
+    """Read and check the header alone (a few kilobytes); whether the voxels are whole is not checked.
+
+    Args:
+        path: a .nii or .nii.gz file.
+        assume: orientation such as "LAS" for a file whose header has none; None refuses such a file.
+        max_shear_degrees: how far the axes may be from right angles.
+
+    Returns:
+        NiftiHeader.
+    """
+    file_size(path, max_bytes=2**40)
+    with library_errors(path, "reading the header"), _open(path) as stream:
+        header = _parse(stream.read(348), path)
+    return _geometry(header, path, assume, max_shear_degrees)
+
+
+def read_nifti(path, *, assume=None, max_shear_degrees=MAX_SHEAR_DEGREES, max_bytes=MAX_BYTES):
+    """Read a volume along the file's own axes.
+
+    Args:
+        path, assume, max_shear_degrees: as in `read_nifti_header`.
+        max_bytes: largest size, unpacked, that is read.
+
+    Returns:
+        Nifti.
+
+    Raises:
+        HemokitError: anything that breaks the rules of this module.
+    """
+    raw, header = _read_whole(path, max_bytes)
+    geometry = _geometry(header, path, assume, max_shear_degrees)
+    dtype = np.dtype(_NUMBERS[int(header["datatype"])]).newbyteorder(header.endianness)
+    start = int(header["vox_offset"])
+    stored = np.frombuffer(raw, dtype, offset=start).reshape(geometry.shape, order="F")
+    data = _scale(stored, header, path)
+    return Nifti(data, geometry.affine, geometry.spacing_mm, geometry.orientation)
+
+
+def read_nifti_volume(
+    path, *, kind="hounsfield", assume=None, max_shear_degrees=MAX_SHEAR_DEGREES, max_bytes=MAX_BYTES
+):
+    """Read a volume in viewing orientation; the last few are kept, so reading slice by slice is cheap.
+
+    Args:
+        path, assume, max_shear_degrees, max_bytes: as in `read_nifti`.
+        kind: "hounsfield" gives float32; "mask" gives bool. A mask of 0 and 1 is true above 0.5; one of
+            about 0 and 255 is true above 127; other values (label maps, Hounsfield units) are refused.
+
+    Returns:
+        Volume(array, spacing_mm); the array is shared and read-only (copy it to change it).
+    """
+    check_choice(kind, ("hounsfield", "mask"), "kind")
+    file_size(path, max_bytes=max_bytes)
+    info = os.stat(path)
+    key = (os.path.abspath(path), info.st_mtime_ns, info.st_size)
+    return _read_volume(key, kind, assume, max_shear_degrees, max_bytes)
+
+
+@functools.lru_cache(maxsize=4)  # image and mask of two patients; about 50 MB each
+def _read_volume(key, kind, assume, max_shear_degrees, max_bytes):
+    path = key[0]
+    nifti = read_nifti(path, assume=assume, max_shear_degrees=max_shear_degrees, max_bytes=max_bytes)
+    data = _to_mask(nifti.data, path) if kind == "mask" else nifti.data.astype(np.float32, copy=False)
+    axes, flips = _to_view(nifti.orientation)
+    array = np.ascontiguousarray(data.transpose(axes)[flips])
+    array.setflags(write=False)
+    return Volume(array, tuple(nifti.spacing_mm[axis] for axis in axes))
+
+
+def check_same_grid(image_path, mask_path, *, assume=None):
+    """Raise HemokitError unless two files have the same shape and the same affine to half a voxel."""
+    image, mask = (read_nifti_header(path, assume=assume) for path in (image_path, mask_path))
+    if image.shape != mask.shape:
+        raise problem(
+            f"the mask has {mask.shape} voxels",
+            f"the {image.shape} of {image_path}",
+            "Take the right pair.",
+            file=mask_path,
+        )
+    distance = _corner_distance(image.affine, mask.affine, image.shape)
+    if distance > min(image.spacing_mm) / 2:
+        raise problem(
+            f"the mask lies up to {distance:.2f} mm away from {image_path}",
+            "mask and image on one grid",
+            "Take the right pair, or resample the mask onto the image.",
+            file=mask_path,
+        )
+
+
+def _open(path):
+    name = os.fspath(path).lower()
+    if not name.endswith((".nii", ".nii.gz")):
+        raise problem(
+            "the name does not say NIfTI", ".nii or .nii.gz", "Rename the file if it is the right one.", file=path
+        )
+    with open(path, "rb") as stream:
+        packed = stream.read(2) == b"\x1f\x8b"
+    if packed != name.endswith(".gz"):
+        came = "compressed with gzip" if packed else "not compressed with gzip"
+        raise problem(f"the content is {came}", "a name that says so (.nii, .nii.gz)", "Rename the file.", file=path)
+    return gzip.open(path) if packed else open(path, "rb")
+
+
+def _read_whole(path, max_bytes):
+    """(bytes of the file, unpacked; parsed header), where they fit together."""
+    size = file_size(path, max_bytes=max_bytes)
+    with library_errors(path, "reading the file"), _open(path) as stream:
+        start = stream.read(352)
+        header = _parse(start, path)
+        shape = header.get_data_shape()
+        voxels = int(np.prod([int(n) for n in shape], dtype=object))
+        expected = int(header["vox_offset"]) + voxels * int(header["bitpix"]) // 8
+        if expected > max_bytes:
+            raise problem(
+                f"the header announces {shape} voxels, {expected:,} bytes",
+                f"at most {max_bytes:,} bytes",
+                "The file is damaged or no head CT; if it is right, raise max_bytes.",
+                file=path,
+            )
+        if not isinstance(stream, gzip.GzipFile) and size < expected:
+            raise _cut(path, size, expected)
+        raw = start + stream.read(expected - len(start) + 1)  # one more: gzip checks its sum at the end
+    if len(raw) < expected:
+        raise _cut(path, len(raw), expected)
+    if len(raw) > expected:
+        raise problem(
+            f"the content goes on after the {expected:,} bytes that the header announces",
+            "nothing there",
+            _DAMAGED,
+            file=path,
+        )
+    return raw, header
+
+
+def _cut(path, found, expected):
+    return problem(
+        f"there are {found:,} bytes",
+        f"the {expected:,} bytes that the header announces",
+        "It was cut off: download or copy it again.",
+        file=path,
+    )
+
+
+def _parse(block, path):
+    """The nibabel header of 348 bytes, with the fields that decide about memory checked."""
+    from nibabel import Nifti1Header
+
+    if len(block) < 348:
+        raise problem(
+            f"there are {len(block)} bytes", "a header of 348 bytes", "It was cut off: copy it again.", file=path
+        )
+    header = Nifti1Header(block[:348], check=False)
+    magic = bytes(header["magic"])
+    if int(header["sizeof_hdr"]) != 348 or magic.rstrip(b"\0") != b"n+1":
+        raise problem(
+            f"the header starts with {int(header['sizeof_hdr'])} and its magic is {magic!r}",
+            "a NIfTI-1 file (348, b'n+1')",
+            "Convert it to a single NIfTI-1 file (for example with nibabel), or get an undamaged one.",
+            file=path,
+        )
+    code, bits = int(header["datatype"]), int(header["bitpix"])
+    if code not in _NUMBERS or np.dtype(_NUMBERS[code]).itemsize * 8 != bits:
+        raise problem(
+            f"the voxels have datatype code {code} with {bits} bits",
+            "whole or real numbers of 8 to 64 bits (no RGB, no complex)",
+            "Save the volume as int16 or float32.",
+            file=path,
+        )
+    dim = [int(n) for n in header["dim"]]
+    shape = dim[1 : dim[0] + 1] if 3 <= dim[0] <= 7 else []
+    if len(shape) < 3 or min(shape) < 1 or max(shape[3:], default=1) > 1:
+        raise problem(
+            f"the header announces {dim[0]} axes of lengths {dim[1:]}",
+            "three axes of at least 1 voxel",
+            "Save one volume per file.",
+            file=path,
+        )
+    offset = float(header["vox_offset"])
+    if not (352 <= offset < 2**24 and offset == int(offset)):
+        raise problem(f"the voxels start at byte {offset:g}", "a whole number from 352", _DAMAGED, file=path)
+    return header
+
+
+def _scale(stored, header, path):
+    """slope x stored + intercept; integers stay as they are where nothing applies."""
+    slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
+    if slope == 0 or (np.isnan(slope) and np.isnan(intercept)):
+        slope, intercept = 1.0, 0.0
+    if not (np.isfinite(slope) and np.isfinite(intercept)):
+        raise problem(f"slope is {slope} and intercept {intercept}", "finite numbers", _DAMAGED, file=path)
+    if slope == 1 and intercept == 0 and stored.dtype.kind in "iu":
+        return stored.astype(stored.dtype.newbyteorder("="), copy=False)
+    with np.errstate(over="ignore", invalid="ignore"):  # judged right below
+        data = stored.astype(np.float32)
+        if slope != 1 or intercept != 0:
+            data = data * np.float32(slope) + np.float32(intercept)
+    bad = data.size - int(np.count_nonzero(np.isfinite(data)))
+    if bad:
+        raise problem(
+            f"{bad} of {data.size} voxels are NaN or infinite",
+            "a number in every voxel",
+            "Find out what they mean and fill them before saving the volume.",
+            file=path,
+        )
+    return data
+
+
+def _to_mask(data, path):
+    low, high = float(data.min()), float(data.max())
+    if low >= -0.5 and high <= 1.5:
+        middle = np.count_nonzero((data > 0.25) & (data < 0.75)) if data.dtype.kind == "f" else 0
+        if not middle:
+            return data > 0.5
+        raise problem(
+            f"{middle} voxels of the mask lie between 0.25 and 0.75",
+            "values of about 0 and 1",
+            "If these are probabilities, apply a threshold first.",
+            file=path,
+        )
+    if low < -0.5 or not 200 <= high <= 256:
+        raise problem(
+            f"the mask has values from {low:g} to {high:g}",
+            "about 0 and 1, or about 0 and 255",
+            "A CT or a map of several labels is no mask: save the one label as 0 and 255.",
+            file=path,
+        )
+    return data > 127
+
+
+def _geometry(header, path, assume, max_shear_degrees):
+    shape = tuple(int(n) for n in header["dim"][1:4])
+    pixdim = np.array(header["pixdim"][1:4], np.float64)
+    unit = int(header["xyzt_units"]) % 8
+    if unit not in (0, 2) or not (np.isfinite(pixdim).all() and (pixdim > 0).all()):
+        came = f"voxel sizes {tuple(pixdim.tolist())} with unit code {unit}"
+        raise problem(came, "positive voxel sizes in mm (unit code 2, or 0 for none)", "Correct the header.", file=path)
+    affine = _affine(header, shape, pixdim, path, assume)
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    if not np.allclose(spacing, pixdim, rtol=0.01, atol=0):
+        raise problem(
+            f"the affine has voxels of {np.round(spacing, 4).tolist()} mm, pixdim says {np.round(pixdim, 4).tolist()} mm",
+            "one voxel size",
+            "Correct the header.",
+            file=path,
+        )
+    orientation = _orientation(affine[:3, :3] / spacing, path, max_shear_degrees)
+    axes, _ = _to_view(orientation)
+    spacing = tuple(spacing.tolist())
+    view = tuple(shape[axis] for axis in axes), tuple(spacing[axis] for axis in axes)
+    return NiftiHeader(shape, affine, spacing, orientation, *view)
+
+
+def _affine(header, shape, pixdim, path, assume):
+    """The sform, else the qform, else the assumed one (4, 4); both must agree where both are given."""
+    with library_errors(path, "reading the orientation"):
+        sform, qform = header.get_sform(coded=True)[0], header.get_qform(coded=True)[0]
+    given = [affine for affine in (sform, qform) if affine is not None]
+    for affine in given:
+        if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-6:
+            raise problem(
+                f"the affine is {affine[:3].tolist()}", "three finite axes in space", "Correct it.", file=path
+            )
+    if len(given) == 2:
+        distance = _corner_distance(sform, qform, shape)
+        if distance > pixdim.min() / 2:
+            raise problem(
+                f"sform and qform put the same voxel up to {distance:.2f} mm apart",
+                "both to agree to half a voxel",
+                "Find out which one is right and delete the other (set its code to 0).",
+                file=path,
+            )
+    if given:
+        return given[0]
+    if assume is None:
+        raise problem(
+            "the header has neither sform nor qform, so left and right are unknown",
+            "an affine",
+            'If you know how the axes run, say so: assume="LAS" (to Left, Anterior, Superior).',
+            file=path,
+        )
+    affine = np.eye(4)
+    worlds, signs = _axes_of(assume)
+    affine[:3, :3] = 0
+    for axis in range(3):
+        affine[worlds[axis], axis] = signs[axis] * pixdim[axis]
+    return affine
+
+
+def _corner_distance(first, second, shape):
+    """Largest distance in mm between the places that two affines give to the corners of a volume."""
+    corners = np.array([(*corner, 1) for corner in np.ndindex(2, 2, 2)], float)  # (8, 4)
+    corners[:, :3] *= np.array(shape) - 1
+    return float(np.linalg.norm((corners @ (first - second).T)[:, :3], axis=1).max())
+
+
+def _orientation(cosines, path, max_shear_degrees):
+    """Letters such as "LAS" from the axes' directions (3, 3), one column an axis."""
+    products = np.abs(cosines.T @ cosines)[[0, 0, 1], [1, 2, 2]]
+    shear = float(np.degrees(np.arcsin(np.clip(products, 0, 1))).max())
+    if shear > max_shear_degrees:
+        raise problem(
+            f"the axes are {shear:.1f} degrees off right angles (gantry tilt or shear)",
+            f"at most {max_shear_degrees:g} degrees",
+            "Resample the volume onto a straight grid, or raise max_shear_degrees if you know what it means.",
+            file=path,
+        )
+    turned = float(np.degrees(np.arccos(np.clip(np.abs(cosines).max(axis=0), 0, 1))).max())
+    worlds = np.abs(cosines).argmax(axis=0)
+    if turned > _MAX_ROTATION_DEGREES or len(set(worlds.tolist())) < 3:
+        raise problem(
+            f"an axis is {turned:.1f} degrees off the patient's axes",
+            f"at most {_MAX_ROTATION_DEGREES:g} degrees",
+            "Resample the volume onto the patient's axes.",
+            file=path,
+        )
+    return "".join(_LETTERS[world][int(cosines[world, axis] > 0)] for axis, world in enumerate(worlds))
+
+
+def _axes_of(orientation):
+    """(world axis of each letter, its sign), for example "LAS" -> ([0, 1, 2], [-1, 1, 1])."""
+    worlds = [next((w for w, ends in enumerate(_LETTERS) if letter in ends), None) for letter in orientation]
+    if sorted(worlds, key=str) != [0, 1, 2]:
+        raise problem(
+            f"the orientation is {orientation!r}", 'three letters such as "LAS"', "Give one of L/R, P/A, I/S each."
+        )
+    return worlds, [2 * _LETTERS[world].index(letter) - 1 for world, letter in zip(worlds, orientation, strict=True)]
+
+
+def _to_view(orientation):
+    """(axes to transpose to, slices that flip) that bring an array into viewing orientation."""
+    worlds, signs = _axes_of(orientation)
+    view_worlds, view_signs = _axes_of(_VIEW)
+    axes = [worlds.index(world) for world in view_worlds]
+    return axes, tuple(slice(None, None, signs[axis] * sign) for axis, sign in zip(axes, view_signs, strict=True))
