@@ -89,14 +89,15 @@ def read_polygon_labels(paths, *, states=STATES, bad_polygons="drop", self_cross
             drops.setdefault("no region in any label column", []).append(row)
         else:
             slices.setdefault(row.slice_id, []).append(row)
-    regions = {}  # text of a cell -> its regions: a Correct Label stands on several rows
+    regions, faults = {}, {}  # by the text of the cell: a Correct Label stands on several rows
     used = []
     for slice_id in sorted(slices):
         some = slices[slice_id]
         for row in some:
             if row.text not in regions:
                 regions[row.text] = _parse(row)
-        outcome = _bad_polygon(some, regions, bad_polygons, self_crossing) or _contradiction(some, regions)
+                faults[row.text] = _worst_fault(regions[row.text], self_crossing)
+        outcome = _bad_polygon(some, faults, bad_polygons) or _contradiction(some, regions)
         if outcome:
             drops.setdefault(outcome, []).extend(some)
             continue
@@ -173,20 +174,28 @@ def _points(region):
     return array.astype(float)
 
 
-def _bad_polygon(rows, regions, bad_polygons, self_crossing):
-    """None, or the reason why a polygon of these rows cannot be used."""
+def _worst_fault(regions, self_crossing):
+    """None, or the first (kind, sentence) that forbids the use of these regions."""
+    faults = (polygon_fault(points) for points in regions)
+    return next((fault for fault in faults if fault and (fault[0], self_crossing) != ("self-crossing", "fill")), None)
+
+
+def _bad_polygon(rows, faults, bad_polygons):
+    """None, or the reason why a polygon of these rows cannot be used; raises where that was asked for."""
     for row in rows:
-        for points in regions[row.text]:
-            kind, sentence = polygon_fault(points) or (None, None)
-            if kind is None or (kind == "self-crossing" and self_crossing == "fill"):
-                continue
-            if bad_polygons == "error":
-                raise problem(
-                    f"a polygon of slice {row.slice_id!r} {sentence}", POLYGON,
-                    f"{REMEDIES[kind]} bad_polygons='drop' leaves such slices out and counts them.",
-                    file=row.file, row=row.line, column=row.column,
-                )  # fmt: skip
+        if not faults[row.text]:
+            continue
+        kind, sentence = faults[row.text]
+        if bad_polygons == "drop":
             return f"bad polygon: {kind}"
+        raise problem(
+            f"a polygon of slice {row.slice_id!r} {sentence}",
+            POLYGON,
+            f"{REMEDIES[kind]} bad_polygons='drop' leaves such slices out and counts them.",
+            file=row.file,
+            row=row.line,
+            column=row.column,
+        )
     return None
 
 
