@@ -1,0 +1,100 @@
+"""The headers of many DICOM files: who, which scan, where in it. Read once, kept in a CSV file if wanted."""
+
+import math
+import os
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import pandas as pd
+from tqdm import tqdm
+
+from hemokit.checks import HemokitError
+from hemokit.files import write_whole
+from hemokit.formats.csv_files import flag_column, float_column, integer_column, read_csv
+from hemokit.formats.dicom_files import read_dicom, read_dicom_header
+
+# bytes and modified_ns tell whether a kept row is still about the file on disk
+FACTS = ("patient_id", "scan_id", "position_mm", "row_spacing_mm", "column_spacing_mm", "repaired", "constant", "error")
+KEPT = ("slice_id", *FACTS, "bytes", "modified_ns", "pixels_checked")
+_SHOW_BAR_FROM = 2000
+
+
+def read_headers(paths, *, keep=None, check_pixels=False, workers=1, progress=None):
+    """Read the headers of DICOM files.
+
+    Args:
+        paths: dict slice_id -> path of its file.
+        keep: path of a CSV file: what stands there about unchanged files is taken from it, and it is
+            written anew with all that was read. None keeps nothing.
+        check_pixels: read the pixels too (slow), to find damaged and constant files.
+        workers: number of processes; above 1 a script needs `if __name__ == "__main__":`.
+        progress: True or False; None shows a bar for many files.
+
+    Returns:
+        DataFrame indexed by slice_id with `FACTS`: position_mm is along the body (upward), lengths are in
+        mm; error is the sentence for a file that cannot be used, else "".
+    """
+    known = _read_kept(keep, check_pixels) if keep else pd.DataFrame(columns=list(KEPT[1:]))
+    stamps = {name: _stamp(path) for name, path in paths.items()} if keep else {}
+    fresh = {name for name in known.index if stamps.get(name) == (known.at[name, "bytes"], known.at[name, "modified_ns"])}
+    todo = {name: path for name, path in paths.items() if name not in fresh}
+    read = _read_all(todo, check_pixels, workers, progress)
+    facts = pd.DataFrame.from_dict(read, orient="index", columns=list(FACTS))
+    if fresh:
+        facts = pd.concat([known.loc[[name for name in paths if name in fresh], list(FACTS)], facts]) if len(facts) else known.loc[list(fresh), list(FACTS)]
+    facts = facts.reindex(list(paths))
+    if keep and todo:
+        _write_kept(keep, facts, stamps, check_pixels)
+    return facts
+
+
+def _read_all(paths, check_pixels, workers, progress):
+    """dict slice_id -> tuple of `FACTS`."""
+    hide = not progress if progress is not None else len(paths) < _SHOW_BAR_FROM
+    jobs = [(path, check_pixels) for path in paths.values()]
+    bar = {"total": len(jobs), "desc": "reading DICOM headers", "unit": "file", "disable": hide}
+    if workers == 1 or len(jobs) < _SHOW_BAR_FROM:
+        return dict(zip(paths, tqdm(map(_read_one, jobs), **bar), strict=True))
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        return dict(zip(paths, tqdm(pool.map(_read_one, jobs, chunksize=200), **bar), strict=True))
+
+
+def _read_one(job):
+    path, check_pixels = job
+    try:
+        facts = (read_dicom if check_pixels else read_dicom_header)(path)
+    except HemokitError as error:
+        return (None, None, math.nan, math.nan, math.nan, 0, 0, str(error))
+    constant = int(bool(facts.constant))
+    return (facts.patient_id, facts.series_uid, facts.position_mm[2], *facts.spacing_mm, int(facts.repaired), constant, "")
+
+
+def _stamp(path):
+    info = os.stat(path)
+    return info.st_size, info.st_mtime_ns
+
+
+def _read_kept(path, check_pixels):
+    """The rows kept in a CSV file, indexed by slice_id; none without the file, or where pixels were not checked but shall be."""
+    if not Path(path).is_file():
+        return pd.DataFrame(columns=list(KEPT[1:]))
+    text = read_csv(path, columns=KEPT, unique="slice_id")
+    rows = pd.DataFrame({"error": text["error"].to_numpy(object)}, index=text["slice_id"].to_numpy(object))
+    for column in ("patient_id", "scan_id"):
+        rows[column] = [value or None for value in text[column]]
+    for column in ("position_mm", "row_spacing_mm", "column_spacing_mm"):
+        rows[column] = float_column(text, column, blank=math.nan)
+    for column in ("repaired", "constant", "pixels_checked"):
+        rows[column] = flag_column(text, column)
+    for column in ("bytes", "modified_ns"):
+        rows[column] = pd.Series(integer_column(text, column).tolist(), index=rows.index, dtype=object)
+    return rows[rows["pixels_checked"] == 1] if check_pixels else rows
+
+
+def _write_kept(path, facts, stamps, check_pixels):
+    table = facts.assign(pixels_checked=int(check_pixels))
+    table["bytes"] = [stamps[name][0] for name in facts.index]
+    table["modified_ns"] = [stamps[name][1] for name in facts.index]
+    with write_whole(path) as stream:
+        table.rename_axis("slice_id").reset_index()[list(KEPT)].to_csv(stream, index=False, lineterminator="\n")
