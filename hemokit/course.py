@@ -1,0 +1,92 @@
+"""`hemokit run`: the lessons one after another, with a line for each on the terminal."""
+
+import sys
+from pathlib import Path
+
+from hemokit.checks import check_choice, problem
+from hemokit.lessons import PROFILES, QUICK_CELL_SECONDS, choose_lessons, find_lessons, run_lessons
+from hemokit.pages import duration
+
+
+def run_course(numbers, *, root=None, profile="quick", out="hemokit_run", seed=0, notebooks=None):
+    """Run lessons, printing what comes of each, and name the index of the pages at the end.
+
+    Args:
+        numbers: list of lesson numbers as text; empty for all.
+        root: folder of real data, or None for the phantom.
+        profile: "quick" or "paper".
+        out: folder for pages and executed notebooks.
+        seed: whole number from 0.
+        notebooks: folder of other notebooks than the course's own, or None.
+
+    Returns:
+        0 if every lesson ran through, else 1.
+
+    Raises:
+        HemokitError: an unknown lesson or profile, a negative seed, no data set in `root`, an `out` that is a file.
+    """
+    check_choice(profile, PROFILES, "profile")
+    if seed < 0:
+        raise problem(f"seed is {seed}", "a whole number from 0", "Choose another seed.")
+    if Path(out).exists() and not Path(out).is_dir():
+        raise problem(f"{out} is a file", "a folder for the pages", "Choose another --out.")
+    lessons = choose_lessons(find_lessons(notebooks), numbers)
+    data, parameters = _data(root)
+    parameters |= {"PROFILE": profile, "SEED": seed}
+    width = max(len(lesson.slug) for lesson in lessons)
+    progress = _Progress(len(lessons), width)
+    outcomes = run_lessons(
+        lessons,
+        out,
+        parameters,
+        summary=f"Profile {profile}, data: {data}, seed {seed}.",
+        cell_seconds=QUICK_CELL_SECONDS if profile == "quick" else None,
+        on_start=progress.start,
+        on_cell=progress.cell,
+        on_end=progress.end,
+    )
+    failed = [outcome.lesson.number for outcome in outcomes if outcome.failure]
+    total = duration(sum(outcome.seconds for outcome in outcomes))
+    print(f"{len(outcomes) - len(failed)} of {len(outcomes)} lessons ran through in {total}.")
+    print(f"Open this in a browser: {Path(out).resolve() / 'index.html'}")
+    if failed:
+        print(f"Failed: {', '.join(failed)}; their pages end at the cell that failed.", file=sys.stderr)
+    return int(bool(failed))
+
+
+def _data(root):
+    """What the data are called on the pages, and the parameter that names them (none for the phantom)."""
+    if root is None:
+        from hemokit.datasets.phantom import phantom_root
+
+        phantom_root(progress=sys.stderr.isatty())  # once for all lessons, and not in the time of the first
+        return "the synthetic phantom", {}
+    from hemokit.datasets import recognize
+
+    name, _ = recognize(root)
+    root = Path(root).expanduser().resolve()
+    return f"{name} in the folder {root.name}", {"DATA": str(root)}
+
+
+class _Progress:
+    """One line a lesson; on a terminal a bar of its cells while it runs."""
+
+    def __init__(self, count, width):
+        self.count, self.width, self.number, self.bar = count, width, 0, None
+
+    def start(self, lesson):
+        from tqdm import tqdm
+
+        self.number += 1
+        self.label = f"[{self.number}/{self.count}] {lesson.slug:<{self.width}}"
+        self.bar = tqdm(desc=self.label, unit="cell", leave=False, disable=not sys.stderr.isatty())
+
+    def cell(self, done, total):
+        self.bar.total = total
+        self.bar.update(done - self.bar.n)
+
+    def end(self, outcome):
+        self.bar.close()
+        print(f"{self.label}  {'FAILED' if outcome.failure else 'ok':<6}  {duration(outcome.seconds)}", flush=True)
+        if outcome.failure:
+            print(f"        {outcome.failure}", flush=True)
