@@ -71,15 +71,13 @@ def check_binary(values, name):
     if array.dtype == bool:
         return array
     if array.dtype.kind not in "iuf":
-        raise problem(
-            f"{name} holds {array.dtype} values", "only 0 and 1", "Convert it to a bool array first."
-        )
+        raise problem(f"{name} holds {array.dtype} values", "only 0 and 1", "Convert it to a bool array first.")
     ok = (array == 0) | (array == 1)
     if not ok.all():
         wrong = array[~ok].flat[0]
         hint = (
             "This looks like a 0/255 mask image: use mask > 127."
-            if array.size and np.nanmax(array) > 1
+            if (array > 1).any()
             else "This looks like probabilities: apply a threshold first."
         )
         raise problem(f"{name} holds the value {wrong:g}", "only 0 and 1", hint)

@@ -11,6 +11,11 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from hemokit.checks import check_choice
+
+_UMASK = os.umask(0)  # it can only be read by setting it: once, here, because that is not safe among threads
+os.umask(_UMASK)
+
 
 @contextlib.contextmanager
 def write_whole(path, mode="w", **open_options):
@@ -26,7 +31,7 @@ def write_whole(path, mode="w", **open_options):
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    if "b" not in mode:
+    if check_choice(mode, ("w", "wb"), "mode") == "w":
         open_options = {"encoding": "utf-8", "newline": "", **open_options}
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
@@ -34,7 +39,7 @@ def write_whole(path, mode="w", **open_options):
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(name, 0o666 & ~_umask())
+        os.chmod(name, 0o666 & ~_UMASK)
         os.replace(name, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
@@ -56,7 +61,7 @@ def write_whole_folder(path):
     folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part"))
     try:
         yield folder
-        os.chmod(folder, 0o777 & ~_umask())
+        os.chmod(folder, 0o777 & ~_UMASK)
         os.rename(folder, path)  # fails, and so keeps the other, if somebody else finished first
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
@@ -68,12 +73,6 @@ def sha256(path):
     """The SHA-256 of a file's bytes as 64 hex digits; the file is read in blocks."""
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _umask():
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _sync_folder(folder):

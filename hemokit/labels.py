@@ -9,7 +9,13 @@ ANY = "any"
 LABELS = (ANY, *SUBTYPES)
 
 # What a teaching text or a figure calls them.
-SHORT = {"epidural": "EDH", "intraparenchymal": "IPH", "intraventricular": "IVH", "subarachnoid": "SAH", "subdural": "SDH"}
+SHORT = {
+    "epidural": "EDH",
+    "intraparenchymal": "IPH",
+    "intraventricular": "IVH",
+    "subarachnoid": "SAH",
+    "subdural": "SDH",
+}
 
 
 def scan_labels(table):

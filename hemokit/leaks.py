@@ -11,7 +11,7 @@ import hashlib
 import numpy as np
 import pandas as pd
 
-from hemokit.checks import HemokitError, check_columns, problem
+from hemokit.checks import check_columns, problem
 
 SIMILARITY = 0.98
 THUMBNAIL = 32
@@ -23,10 +23,10 @@ def check_no_leakage(table, *, split="split", images=None, similarity=SIMILARITY
     leaks = find_leaks(table, split=split, images=images, similarity=similarity)
     if len(leaks):
         counts = leaks["kind"].value_counts(sort=False)
-        examples = leaks.drop_duplicates("kind").set_index("kind")
+        examples = leaks.drop_duplicates("kind")
         told = [
-            f"{count} x {kind} in two splits (such as {examples.at[kind, 'what']} in {examples.at[kind, 'splits']})"
-            for kind, count in counts.items()
+            f"{counts[kind]} x {kind} in two splits (such as {what} in {splits})"
+            for kind, what, splits in examples.itertuples(index=False)
         ]
         error = problem(
             "; ".join(told),
@@ -96,7 +96,9 @@ def thumbnail(image):
     image = np.asarray(image, np.float32)
     image = image.mean(axis=-1) if image.ndim == 3 else image
     if image.ndim != 2 or not image.size:
-        raise problem(f"a picture has shape {image.shape}", "(height, width) or (height, width, channels)", "Pass slices.")
+        raise problem(
+            f"a picture has shape {image.shape}", "(height, width) or (height, width, channels)", "Pass slices."
+        )
     small = cv2.resize(image, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA).ravel()
     different = np.abs(small - np.median(small)) > 0.05 * np.ptp(small)
     if not np.ptp(small) or min(different.mean(), 1 - different.mean()) < _BLANK:
@@ -120,7 +122,9 @@ def _named(splits):
 def _alike(table, split, images, similarity):
     """Pictures of two splits that are equal, or nearly so."""
     if not callable(images) and len(images) != len(table):
-        raise problem(f"{len(images)} images for {len(table)} rows", "one image a row", "Pass them in the table's order.")
+        raise problem(
+            f"{len(images)} images for {len(table)} rows", "one image a row", "Pass them in the table's order."
+        )
     hashes, small, kept = [], [], []
     for number, (_, row) in enumerate(table.iterrows()):
         image = images(row) if callable(images) else images[number]

@@ -150,7 +150,9 @@ def _check_mask(mask):
     mask = check_binary(mask, "mask")
     if mask.ndim not in (2, 3):
         raise problem(
-            f"the mask has shape {mask.shape}", "(height, width) or (slices, height, width)", "Take out the channel axis."
+            f"the mask has shape {mask.shape}",
+            "(height, width) or (slices, height, width)",
+            "Take out the channel axis.",
         )
     return mask
 
@@ -182,7 +184,9 @@ def _why_unusable(row, mask, shape, fractions, overlapping):
 def _overlap(row, shape):
     if not isinstance(row.get("polygons_xy"), list):
         raise problem(
-            f"slice {row['slice_id']!r} has no polygons_xy", "polygons, to see whether they overlap", "Pass overlapping='keep'."
+            f"slice {row['slice_id']!r} has no polygons_xy",
+            "polygons, to see whether they overlap",
+            "Pass overlapping='keep'.",
         )
     drawn = [polygons_to_mask([points], shape) for points in row["polygons_xy"]]
     return bool((np.sum(drawn, axis=0) > 1).any())

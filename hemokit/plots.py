@@ -103,7 +103,7 @@ def hounsfield_histogram(hounsfield, windows=("brain",), *, ax=None):
         ax.axvspan(known.low, known.high, color=color, alpha=0.25, label=window_title(known))
     ax.set_xlabel("Hounsfield units (HU)")
     ax.set_ylabel("pixels")
-    ax.legend()
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0))
     return ax
 
 
@@ -196,7 +196,7 @@ def split_bars(table, *, ax=None):
     ax.set_xticks(range(len(counts)), labels=list(counts))
     ax.set_ylabel("part of all (%)")
     if order:
-        ax.legend()
+        ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
     return ax
 
 

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from hemokit.checks import HemokitError, check_choice, check_columns, problem
+from hemokit.checks import check_choice, check_columns, problem
 from hemokit.formats.csv_files import read_csv
 from hemokit.polygons import POLYGON, REMEDIES, polygon_fault
 from hemokit.tables import Account, Drop
@@ -260,9 +260,15 @@ def _as_record(slice_id, rows, regions):
 
 def _account(rows_in, rows_used, drops):
     drops = tuple(
-        Drop(reason, tuple(f"{row.file.name}, row {row.line}" for row in rows)) for reason, rows in drops.items() if rows
+        Drop(reason, tuple(f"{row.file.name}, row {row.line}" for row in some))
+        for reason, some in drops.items()
+        if some
     )
     lost = rows_in - rows_used - sum(len(drop.ids) for drop in drops)
     if lost:
-        raise HemokitError(f"{lost} label rows are neither used nor dropped. This is a mistake of the reader: report it.")
+        raise problem(
+            f"{lost} label rows are neither used nor dropped",
+            "rows in = rows used + rows dropped",
+            "This is a mistake of the reader: please report it.",
+        )
     return Account(rows_in, rows_used, drops, "label rows", NOTES)

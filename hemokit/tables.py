@@ -45,7 +45,7 @@ class Account(NamedTuple):
     def __str__(self):
         parts = [f"{self.rows_in} {self.unit} in", f"{self.rows_used} used"]
         parts += [f"{len(drop.ids)} dropped ({drop.reason})" for drop in self.drops]
-        return "; ".join(parts) + "".join(f". {note}" for note in self.notes)
+        return "; ".join(parts) + "".join(f". {note.rstrip('.')}" for note in self.notes)
 
 
 def build_table(rows, *, rows_in, drops=(), unit="slices", notes=()):

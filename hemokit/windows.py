@@ -47,7 +47,14 @@ def window_named(window):
     """Return a `Window`: `window` itself, or the one that a name such as "brain" stands for."""
     if isinstance(window, str):
         return NAMED[check_choice(window, NAMED, "window")]
-    window = Window(*window)
+    try:
+        window = Window(*map(float, window))
+    except (TypeError, ValueError):
+        raise problem(
+            f"the window is {window!r}",
+            "a name, or Window(level, width) with two numbers",
+            f"The names are {', '.join(map(repr, NAMED))}.",
+        ) from None
     if not (np.isfinite(window.level) and np.isfinite(window.width) and window.width > 0):
         raise problem(
             f"the window has level {window.level} and width {window.width}",
@@ -112,7 +119,9 @@ def _check_hounsfield(array):
             "This looks like an already windowed JPG: read it with datasets.read_image.",
         )
     if array.dtype.kind not in "iuf":
-        raise problem(f"apply_window got {array.dtype} values", "numbers in Hounsfield units", "Convert the array first.")
+        raise problem(
+            f"apply_window got {array.dtype} values", "numbers in Hounsfield units", "Convert the array first."
+        )
     if not array.size:
         return
     low, high = float(array.min()), float(array.max())
@@ -123,8 +132,8 @@ def _check_hounsfield(array):
             "Find out which file they come from; nothing is replaced here.",
         )
     # A head CT always has air in it, and one value for 0..255 alone cannot be: an image, not HU.
-    looks_like_image = array.ndim >= 2 and min(array.shape[-2:]) >= 16 and low >= 0 and high > low and (high <= 1 or 200 < high <= 255)
-    if looks_like_image:
+    is_slice = array.ndim >= 2 and min(array.shape[-2:]) >= 16
+    if is_slice and 0 <= low < high and (high <= 1 or 200 < high <= 255):
         raise problem(
             f"apply_window got values from {low:g} to {high:g}",
             "Hounsfield units (air is about -1000)",
