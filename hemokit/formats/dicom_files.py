@@ -21,52 +21,18 @@ the part of the DICOM standard that defines the tags):
 """
 
 import io
-import math
-from typing import NamedTuple
 
 import numpy as np
 
 from hemokit.checks import problem
 from hemokit.formats.bounded import caught_warnings, file_size, library_errors, read_bytes
+from hemokit.formats.dicom_header import TAGS, check_layout, integer, read_facts, stored_range
 
 MAX_BYTES = 2**26
 MAX_PIXELS = 2**22  # 2048 x 2048
 _MAX_PACKED_PIXELS = 2**20  # RLE unpacks up to 64 bytes from one
 _UNCOMPRESSED = {"1.2.840.10008.1.2": "<", "1.2.840.10008.1.2.1": "<", "1.2.840.10008.1.2.2": ">"}
 _RLE = "1.2.840.10008.1.2.5"
-_DEFLATED = "1.2.840.10008.1.2.1.99"
-_TAGS = (
-    "SOPInstanceUID Modality SliceThickness PatientID StudyInstanceUID SeriesInstanceUID "
-    "ImagePositionPatient ImageOrientationPatient SamplesPerPixel PhotometricInterpretation NumberOfFrames Rows "
-    "Columns PixelSpacing BitsAllocated BitsStored HighBit PixelRepresentation PixelPaddingValue "
-    "RescaleIntercept RescaleSlope RescaleType"
-).split()
-
-
-class DicomSlice(NamedTuple):
-    """One slice.
-
-    `hounsfield` is float32 (height, width), None from `read_dicom_header`; lengths are in mm, in the
-    patient's frame (x to the left, y to the back, z to the head); `orientation` holds the directions of
-    a row and of a column; `spacing_mm` is (row, column); a missing thickness is NaN. `repaired`,
-    `constant` and `padding_hounsfield` (NaN for none) are told in the module's rules.
-    """
-
-    hounsfield: np.ndarray
-    patient_id: str
-    study_uid: str
-    series_uid: str
-    instance_uid: str
-    position_mm: tuple
-    orientation: tuple
-    spacing_mm: tuple
-    thickness_mm: float
-    shape: tuple
-    slope: float
-    intercept: float
-    padding_hounsfield: float
-    repaired: bool
-    constant: bool
 
 
 class _Stream(io.BytesIO):
@@ -96,11 +62,10 @@ def read_dicom(path, *, max_bytes=MAX_BYTES):
     file_size(path, max_bytes=max_bytes)
     syntax = _transfer_syntax(path)
     stream = _Stream(read_bytes(path, max_bytes=max_bytes))
-    dataset = _parse(stream, path, [*_TAGS, "PixelData"], stop_before_pixels=False)
+    dataset = _parse(stream, path, [*TAGS, "PixelData"], stop_before_pixels=False)
     if stream.cut or stream.tell() > len(stream.getbuffer()):
         raise _cut(path, "the file ends within an element")
-    facts = _facts(dataset, path)
-    _check_pixels(dataset, syntax, path)
+    facts = _check(dataset, syntax, path)
     stored = _stored_values(dataset, syntax, path)
     if facts.repaired:
         stored = stored + 1000
@@ -118,10 +83,9 @@ def read_dicom_header(path):
     size = file_size(path, max_bytes=MAX_BYTES)
     syntax = _transfer_syntax(path)
     with library_errors(path, "reading the file"), open(path, "rb") as stream:
-        dataset = _parse(stream, path, _TAGS, stop_before_pixels=True)
+        dataset = _parse(stream, path, TAGS, stop_before_pixels=True)
         start = stream.tell()
-    facts = _facts(dataset, path)
-    _check_pixels(dataset, syntax, path)
+    facts = _check(dataset, syntax, path)
     needed = start + 2 * facts.shape[0] * facts.shape[1]
     if syntax in _UNCOMPRESSED and size < needed:
         raise _cut(path, f"the file has {size:,} bytes and its pixels need {needed:,}")
@@ -177,78 +141,18 @@ def _parse(stream, path, tags, *, stop_before_pixels):
     return dataset
 
 
-def _facts(dataset, path):
-    """All facts of a slice, checked one by one."""
-    modality = _text(dataset, "Modality", path)
-    if modality != "CT":
-        raise problem(f"Modality is {modality!r}", "'CT'", "Take the CT series of this study.", file=path)
-    kind = _text(dataset, "RescaleType", path, default="HU")
-    if kind != "HU":
-        raise problem(f"RescaleType is {kind!r}", "'HU'", "Take a series in Hounsfield units.", file=path)
-    slope, intercept = (_numbers(dataset, name, 1, path)[0] for name in ("RescaleSlope", "RescaleIntercept"))
-    stored_bits, signed = _integer(dataset, "BitsStored", path), _integer(dataset, "PixelRepresentation", path)
-    repaired = stored_bits == 12 and signed == 0 and intercept > -100
-    if repaired and slope == 1:
-        intercept = -1000.0
-    low, high = _stored_range(stored_bits, signed)
-    if not 0 < slope <= 10 or slope * low + intercept > -900 or slope * high + intercept < 1000:
-        raise problem(
-            f"RescaleSlope {slope:g} and RescaleIntercept {intercept:g} turn {stored_bits}-bit values into "
-            f"{slope * low + intercept:g} to {slope * high + intercept:g}",
-            "a slope above 0 and at most 10, and a range that holds air (-900) and bone (1000)",
-            "The header does not lead to Hounsfield units: leave this file out or correct it from its source.",
-            file=path,
-        )
-    padding = _integer(dataset, "PixelPaddingValue", path, default=math.nan)
-    return DicomSlice(
-        hounsfield=None,
-        patient_id=_text(dataset, "PatientID", path),
-        study_uid=_text(dataset, "StudyInstanceUID", path),
-        series_uid=_text(dataset, "SeriesInstanceUID", path),
-        instance_uid=_text(dataset, "SOPInstanceUID", path),
-        position_mm=_numbers(dataset, "ImagePositionPatient", 3, path),
-        orientation=_directions(dataset, path),
-        spacing_mm=_spacing(dataset, path),
-        thickness_mm=_numbers(dataset, "SliceThickness", 1, path, default=(math.nan,))[0],
-        shape=(_integer(dataset, "Rows", path), _integer(dataset, "Columns", path)),
-        slope=slope,
-        intercept=intercept,
-        padding_hounsfield=math.nan if repaired else slope * padding + intercept,
-        repaired=repaired,
-        constant=None,
-    )
-
-
-def _check_pixels(dataset, syntax, path):
-    """Raise unless the pixels are laid out as this module reads them, and not too many."""
-    wanted = {"SamplesPerPixel": 1, "BitsAllocated": 16, "NumberOfFrames": 1}
-    for name, value in wanted.items():
-        found = _integer(dataset, name, path, default=1 if name == "NumberOfFrames" else None)
-        if found != value:
-            raise problem(f"{name} is {found}", f"{value}", "Take a series of plain CT slices.", file=path)
-    photometric = _text(dataset, "PhotometricInterpretation", path)
-    if photometric != "MONOCHROME2":
-        raise problem(
-            f"PhotometricInterpretation is {photometric!r}",
-            "'MONOCHROME2'",
-            "Inverted or colored pictures are no Hounsfield units: take the original series.",
-            file=path,
-        )
-    bits, high = _integer(dataset, "BitsStored", path), _integer(dataset, "HighBit", path)
-    if high != bits - 1:
-        raise problem(
-            f"HighBit is {high} and BitsStored {bits}", "HighBit = BitsStored - 1", "Export again.", file=path
-        )
-    pixels = _integer(dataset, "Rows", path) * _integer(dataset, "Columns", path)
-    limit = MAX_PIXELS if syntax in _UNCOMPRESSED else _MAX_PACKED_PIXELS
-    if not 0 < pixels <= limit:
-        raise problem(f"the header announces {pixels:,} pixels", f"1 to {limit:,}", "Is this one CT slice?", file=path)
+def _check(dataset, syntax, path):
+    """The facts of a slice whose layout is one that is read here."""
+    # pydicom warns of values that break a rule of the standard; those in use are all judged, by name.
+    with caught_warnings("pydicom"):
+        check_layout(dataset, path, max_pixels=MAX_PIXELS if syntax in _UNCOMPRESSED else _MAX_PACKED_PIXELS)
+        return read_facts(dataset, path)
 
 
 def _stored_values(dataset, syntax, path):
     """The stored values as int32 (rows, columns)."""
-    shape = _integer(dataset, "Rows", path), _integer(dataset, "Columns", path)
-    bits, signed = _integer(dataset, "BitsStored", path), _integer(dataset, "PixelRepresentation", path)
+    shape = integer(dataset, "Rows", path), integer(dataset, "Columns", path)
+    bits, signed = integer(dataset, "BitsStored", path), integer(dataset, "PixelRepresentation", path)
     dtype = np.dtype(np.int16 if signed else np.uint16)
     raw = dataset.get("PixelData")
     if raw is None:
@@ -262,7 +166,7 @@ def _stored_values(dataset, syntax, path):
     if len(raw) != expected:
         raise _cut(path, f"PixelData has {len(raw):,} bytes, not the {expected:,} of {shape[0]} x {shape[1]} pixels")
     stored = np.frombuffer(raw, dtype).reshape(shape).astype(np.int32)
-    low, high = _stored_range(bits, signed)
+    low, high = stored_range(bits, signed)
     if stored.min() < low or stored.max() > high:
         raise problem(
             f"the stored values go from {stored.min()} to {stored.max()}",
@@ -283,68 +187,6 @@ def _unpack_rle(dataset, raw, expected, path):
     if sentences:
         raise problem(f"pydicom warns: {sentences[0]}", "an intact file", "Export the file again.", file=path)
     return pixels.astype(pixels.dtype.newbyteorder("<")).tobytes()
-
-
-def _stored_range(bits, signed):
-    return (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
-
-
-def _directions(dataset, path):
-    """ImageOrientationPatient: two directions of length 1, at right angles."""
-    values = _numbers(dataset, "ImageOrientationPatient", 6, path)
-    row, column = np.array(values[:3]), np.array(values[3:])
-    lengths = np.linalg.norm(row), np.linalg.norm(column)
-    if max(abs(lengths[0] - 1), abs(lengths[1] - 1), abs(row @ column)) > 0.01:
-        raise problem(
-            f"ImageOrientationPatient is {values}", "two unit vectors at right angles", "Export it again.", file=path
-        )
-    return values
-
-
-def _spacing(dataset, path):
-    values = _numbers(dataset, "PixelSpacing", 2, path)
-    if min(values) <= 0:
-        raise problem(f"PixelSpacing is {values}", "two lengths above 0 mm", "Export the file again.", file=path)
-    return values
-
-
-def _value(dataset, name, path, default):
-    """The element's value, `default` where it is absent or empty; None as default means it must be there."""
-    with library_errors(path, f"reading {name}"), caught_warnings("pydicom"):  # each value is judged by the caller
-        value = dataset.get(name)
-    if value is None or value == "" or (hasattr(value, "__len__") and len(value) == 0):
-        if default is None:
-            raise problem(
-                f"{name} is missing", "it to be there", "Export the file again with it.", file=path, column=name
-            )
-        return default
-    return value
-
-
-def _text(dataset, name, path, default=None):
-    return str(_value(dataset, name, path, default)).strip()
-
-
-def _integer(dataset, name, path, default=None):
-    value = _value(dataset, name, path, default)
-    if value is default:
-        return value
-    with library_errors(path, f"reading {name}"):
-        return int(value)
-
-
-def _numbers(dataset, name, count, path, default=None):
-    """`count` finite floats as a tuple."""
-    value = _value(dataset, name, path, default)
-    if value is default:
-        return value
-    with library_errors(path, f"reading {name}"):
-        values = tuple(float(number) for number in (value if hasattr(value, "__len__") else [value]))
-    if len(values) != count or not all(map(math.isfinite, values)):
-        raise problem(
-            f"{name} is {values}", f"{count} finite number(s)", "Export the file again.", file=path, column=name
-        )
-    return values
 
 
 def _cut(path, came):

@@ -30,30 +30,11 @@ import numpy as np
 
 from hemokit.checks import check_choice, problem
 from hemokit.formats.bounded import file_size, library_errors
+from hemokit.formats.nifti_geometry import MAX_SHEAR_DEGREES, corner_distance, geometry, to_view
 
 MAX_BYTES = 2**28  # 512 x 512 x 512 voxels of two bytes
-MAX_SHEAR_DEGREES = 1.0
-_MAX_ROTATION_DEGREES = 30.0
 _NUMBERS = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4"}  # by datatype code
 _DAMAGED = "The file is damaged: download or export it again."
-_LETTERS = ("LR", "PA", "IS")  # ends of the patient's axes, low and high, in NIfTI's frame
-_VIEW = "SPL"  # slices, rows, columns run towards these
-
-
-class NiftiHeader(NamedTuple):
-    """What a header says.
-
-    `shape`, `spacing_mm` and `orientation` (for example "LAS") follow the file's axes; `affine` (4, 4)
-    leads from indices to mm; `volume_shape` and `volume_spacing_mm` are (slice, row, column) in viewing
-    orientation.
-    """
-
-    shape: tuple
-    affine: np.ndarray
-    spacing_mm: tuple
-    orientation: str
-    volume_shape: tuple
-    volume_spacing_mm: tuple
 
 
 class Nifti(NamedTuple):
@@ -86,7 +67,7 @@ def read_nifti_header(path, *, assume=None, max_shear_degrees=MAX_SHEAR_DEGREES)
     file_size(path, max_bytes=2**40)
     with library_errors(path, "reading the header"), _open(path) as stream:
         header = _parse(stream.read(348), path)
-    return _geometry(header, path, assume, max_shear_degrees)
+    return geometry(header, path, assume, max_shear_degrees)
 
 
 def read_nifti(path, *, assume=None, max_shear_degrees=MAX_SHEAR_DEGREES, max_bytes=MAX_BYTES):
@@ -103,12 +84,12 @@ def read_nifti(path, *, assume=None, max_shear_degrees=MAX_SHEAR_DEGREES, max_by
         HemokitError: anything that breaks the rules of this module.
     """
     raw, header = _read_whole(path, max_bytes)
-    geometry = _geometry(header, path, assume, max_shear_degrees)
+    grid = geometry(header, path, assume, max_shear_degrees)
     dtype = np.dtype(_NUMBERS[int(header["datatype"])]).newbyteorder(header.endianness)
     start = int(header["vox_offset"])
-    stored = np.frombuffer(raw, dtype, offset=start).reshape(geometry.shape, order="F")
+    stored = np.frombuffer(raw, dtype, offset=start).reshape(grid.shape, order="F")
     data = _scale(stored, header, path)
-    return Nifti(data, geometry.affine, geometry.spacing_mm, geometry.orientation)
+    return Nifti(data, grid.affine, grid.spacing_mm, grid.orientation)
 
 
 def read_nifti_volume(
@@ -136,7 +117,7 @@ def _read_volume(key, kind, assume, max_shear_degrees, max_bytes):
     path = key[0]
     nifti = read_nifti(path, assume=assume, max_shear_degrees=max_shear_degrees, max_bytes=max_bytes)
     data = _to_mask(nifti.data, path) if kind == "mask" else nifti.data.astype(np.float32, copy=False)
-    axes, flips = _to_view(nifti.orientation)
+    axes, flips = to_view(nifti.orientation)
     array = np.ascontiguousarray(data.transpose(axes)[flips])
     array.setflags(write=False)
     return Volume(array, tuple(nifti.spacing_mm[axis] for axis in axes))
@@ -152,7 +133,7 @@ def check_same_grid(image_path, mask_path, *, assume=None):
             "Take the right pair.",
             file=mask_path,
         )
-    distance = _corner_distance(image.affine, mask.affine, image.shape)
+    distance = corner_distance(image.affine, mask.affine, image.shape)
     if distance > min(image.spacing_mm) / 2:
         raise problem(
             f"the mask lies up to {distance:.2f} mm away from {image_path}",
@@ -300,110 +281,3 @@ def _to_mask(data, path):
             file=path,
         )
     return data > 127
-
-
-def _geometry(header, path, assume, max_shear_degrees):
-    shape = tuple(int(n) for n in header["dim"][1:4])
-    pixdim = np.array(header["pixdim"][1:4], np.float64)
-    unit = int(header["xyzt_units"]) % 8
-    if unit not in (0, 2) or not (np.isfinite(pixdim).all() and (pixdim > 0).all()):
-        came = f"voxel sizes {tuple(pixdim.tolist())} with unit code {unit}"
-        raise problem(came, "positive voxel sizes in mm (unit code 2, or 0 for none)", "Correct the header.", file=path)
-    affine = _affine(header, shape, pixdim, path, assume)
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    if not np.allclose(spacing, pixdim, rtol=0.01, atol=0):
-        raise problem(
-            f"the affine has voxels of {np.round(spacing, 4).tolist()} mm, pixdim says {np.round(pixdim, 4).tolist()} mm",
-            "one voxel size",
-            "Correct the header.",
-            file=path,
-        )
-    orientation = _orientation(affine[:3, :3] / spacing, path, max_shear_degrees)
-    axes, _ = _to_view(orientation)
-    spacing = tuple(spacing.tolist())
-    view = tuple(shape[axis] for axis in axes), tuple(spacing[axis] for axis in axes)
-    return NiftiHeader(shape, affine, spacing, orientation, *view)
-
-
-def _affine(header, shape, pixdim, path, assume):
-    """The sform, else the qform, else the assumed one (4, 4); both must agree where both are given."""
-    with library_errors(path, "reading the orientation"):
-        sform, qform = header.get_sform(coded=True)[0], header.get_qform(coded=True)[0]
-    given = [affine for affine in (sform, qform) if affine is not None]
-    for affine in given:
-        if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-6:
-            raise problem(
-                f"the affine is {affine[:3].tolist()}", "three finite axes in space", "Correct it.", file=path
-            )
-    if len(given) == 2:
-        distance = _corner_distance(sform, qform, shape)
-        if distance > pixdim.min() / 2:
-            raise problem(
-                f"sform and qform put the same voxel up to {distance:.2f} mm apart",
-                "both to agree to half a voxel",
-                "Find out which one is right and delete the other (set its code to 0).",
-                file=path,
-            )
-    if given:
-        return given[0]
-    if assume is None:
-        raise problem(
-            "the header has neither sform nor qform, so left and right are unknown",
-            "an affine",
-            'If you know how the axes run, say so: assume="LAS" (to Left, Anterior, Superior).',
-            file=path,
-        )
-    affine = np.eye(4)
-    worlds, signs = _axes_of(assume)
-    affine[:3, :3] = 0
-    for axis in range(3):
-        affine[worlds[axis], axis] = signs[axis] * pixdim[axis]
-    return affine
-
-
-def _corner_distance(first, second, shape):
-    """Largest distance in mm between the places that two affines give to the corners of a volume."""
-    corners = np.array([(*corner, 1) for corner in np.ndindex(2, 2, 2)], float)  # (8, 4)
-    corners[:, :3] *= np.array(shape) - 1
-    return float(np.linalg.norm((corners @ (first - second).T)[:, :3], axis=1).max())
-
-
-def _orientation(cosines, path, max_shear_degrees):
-    """Letters such as "LAS" from the axes' directions (3, 3), one column an axis."""
-    products = np.abs(cosines.T @ cosines)[[0, 0, 1], [1, 2, 2]]
-    shear = float(np.degrees(np.arcsin(np.clip(products, 0, 1))).max())
-    if shear > max_shear_degrees:
-        raise problem(
-            f"the axes are {shear:.1f} degrees off right angles (gantry tilt or shear)",
-            f"at most {max_shear_degrees:g} degrees",
-            "Resample the volume onto a straight grid, or raise max_shear_degrees if you know what it means.",
-            file=path,
-        )
-    turned = float(np.degrees(np.arccos(np.clip(np.abs(cosines).max(axis=0), 0, 1))).max())
-    worlds = np.abs(cosines).argmax(axis=0)
-    if turned > _MAX_ROTATION_DEGREES or len(set(worlds.tolist())) < 3:
-        raise problem(
-            f"an axis is {turned:.1f} degrees off the patient's axes",
-            f"at most {_MAX_ROTATION_DEGREES:g} degrees",
-            "Resample the volume onto the patient's axes.",
-            file=path,
-        )
-    return "".join(_LETTERS[world][int(cosines[world, axis] > 0)] for axis, world in enumerate(worlds))
-
-
-def _axes_of(orientation):
-    """(world axis of each letter, its sign), for example "LAS" -> ([0, 1, 2], [-1, 1, 1])."""
-    worlds = [next((w for w, ends in enumerate(_LETTERS) if letter in ends), None) for letter in orientation]
-    if sorted(worlds, key=str) != [0, 1, 2]:
-        raise problem(
-            f"the orientation is {orientation!r}", 'three letters such as "LAS"', "Give one of L/R, P/A, I/S each."
-        )
-    return worlds, [2 * _LETTERS[world].index(letter) - 1 for world, letter in zip(worlds, orientation, strict=True)]
-
-
-def _to_view(orientation):
-    """(axes to transpose to, slices that flip) that bring an array into viewing orientation."""
-    worlds, signs = _axes_of(orientation)
-    view_worlds, view_signs = _axes_of(_VIEW)
-    axes = [worlds.index(world) for world in view_worlds]
-    return axes, tuple(slice(None, None, signs[axis] * sign) for axis, sign in zip(axes, view_signs, strict=True))
