@@ -165,6 +165,21 @@ def read_volume(scan_rows, *, read=read_hounsfield, allow_gaps=False):
     return np.stack(slices)
 
 
+def recognize(root):
+    """Say which data set a folder holds, without reading its table.
+
+    Args:
+        root: as `open_dataset`.
+
+    Returns:
+        (name, folder): a key of `READERS`, and the folder in which the data set really starts.
+
+    Raises:
+        HemokitError: no such folder, no data set in it, several in it.
+    """
+    return _recognize(_existing_folder(root))
+
+
 def _existing_folder(root):
     root = Path(root).expanduser()
     if root.is_dir() and any(root.iterdir()):
@@ -224,4 +239,4 @@ def _has_mask(row):
     return pd.notna(row["mask_path"]) or isinstance(polygons, list | tuple | np.ndarray)
 
 
-__all__ = ["HemokitError", "READERS", "open_dataset", "read_hounsfield", "read_image", "read_mask", "read_volume"]
+__all__ = ["HemokitError", "READERS", "open_dataset", "read_hounsfield", "read_image", "read_mask", "read_volume", "recognize"]
