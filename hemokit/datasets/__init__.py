@@ -184,7 +184,9 @@ def _existing_folder(root):
     root = Path(root).expanduser()
     if root.is_dir() and any(root.iterdir()):
         return root.resolve()
-    came = "there is a file" if root.is_file() else "the folder is empty" if root.is_dir() else "there is no such folder"
+    came = (
+        "there is a file" if root.is_file() else "the folder is empty" if root.is_dir() else "there is no such folder"
+    )
     remedy = "Give the folder of the data set; unpack it first if it is an archive."
     raise problem(came, "the folder of a data set", remedy, file=root)
 
@@ -239,4 +241,13 @@ def _has_mask(row):
     return pd.notna(row["mask_path"]) or isinstance(polygons, list | tuple | np.ndarray)
 
 
-__all__ = ["HemokitError", "READERS", "open_dataset", "read_hounsfield", "read_image", "read_mask", "read_volume", "recognize"]
+__all__ = [
+    "HemokitError",
+    "READERS",
+    "open_dataset",
+    "read_hounsfield",
+    "read_image",
+    "read_mask",
+    "read_volume",
+    "recognize",
+]
