@@ -2,6 +2,7 @@
 
 import ast
 import importlib.util
+import inspect
 import logging
 import os
 import re
@@ -147,10 +148,10 @@ def test_broken_pipelines_are_known_untouched(slug):
     """The broken function that a learner sees is the one that counts as not attempted."""
     for cell in cells_of(slug, "code"):
         if "broken" in tags(cell):
-            exec(compile(ast.parse(cell.source.split("\n\n")[0]), slug, "exec"), names := {"np": None, "pd": None})
             stub = check.exercises()[re.search(r"check\.(q\d\d_\d)", cell.source)[1]].stub
-            mine = [value for value in names.values() if callable(value) and hasattr(value, "__code__")]
-            assert len(mine) == 1 and check._same_code(mine[0], stub)
+            shown, known = (ast.parse(text).body[0] for text in (cell.source, inspect.getsource(stub)))
+            assert ast.dump(shown.args) == ast.dump(known.args)
+            assert list(map(ast.dump, shown.body)) == list(map(ast.dump, known.body))
 
 
 @EVERY
@@ -191,15 +192,18 @@ class Costs:
     def __init__(self):
         self.cells, self.process, self.peak, self.done = [], None, 0, threading.Event()
 
+    def look(self):
+        self.peak = max(self.peak, self.process.memory_info().rss / 1e6)
+
     def watch(self):
         while not self.done.wait(0.02):
-            if self.process:
-                self.peak = max(self.peak, self.process.memory_info().rss / 1e6)
+            self.look()
 
     def start(self, **_):
         self.peak, self.began = 0, time.perf_counter()
 
     def stop(self, cell_index, **_):
+        self.look()
         self.cells.append((cell_index, time.perf_counter() - self.began, self.peak))
 
 

@@ -3,11 +3,13 @@
 Every exercise of lesson NN stands in `hemokit.check.lesson_NN`, which is imported when it is asked for.
 """
 
+import ast
 import ctypes
 import importlib
 import inspect
 import pkgutil
 import re
+import textwrap
 import threading
 import warnings
 from collections.abc import Callable
@@ -163,16 +165,19 @@ def _untouched(answer, stub):
     if not inspect.isfunction(answer):
         return False
     empty = len((lambda: None).__code__.co_code)
-    return len(answer.__code__.co_code) <= empty or (inspect.isfunction(stub) and _same_code(answer, stub))
+    if len(answer.__code__.co_code) <= empty:
+        return True
+    return stub is not ... and _steps(answer) is not None and _steps(answer) == _steps(stub)
 
 
-def _same_code(first, second):
-    """Whether two functions do the same, step by step; where they were written plays no part."""
-    one, other = getattr(first, "__code__", first), getattr(second, "__code__", second)
-    if not (inspect.iscode(one) and inspect.iscode(other)):
-        return type(one) is type(other) and one == other
-    same = (one.co_code, one.co_names, one.co_varnames) == (other.co_code, other.co_names, other.co_varnames)
-    return same and len(one.co_consts) == len(other.co_consts) and all(map(_same_code, one.co_consts, other.co_consts))
+def _steps(function):
+    """What a function is given and does, as text without layout and comments; None where its source is not known."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, TypeError, SyntaxError):
+        return None
+    first = tree.body[0]
+    return ast.dump(ast.Module([first.args, *first.body], [])) if isinstance(first, ast.FunctionDef) else None
 
 
 def _guarded(function):

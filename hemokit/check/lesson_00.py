@@ -1,6 +1,7 @@
 """The exercises of lesson 00."""
 
-import io
+import tempfile
+from pathlib import Path
 
 import pandas as pd
 
@@ -36,7 +37,10 @@ def _judge_patients(answer):
 
 
 def _judge_ages(answer):
-    ages = answer(io.StringIO(_CSV))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "ages.csv"
+        path.write_text(_CSV, encoding="utf-8")
+        ages = answer(path)
     if not isinstance(ages, pd.DataFrame) or not {"patient_id", "age_years"} <= set(ages.columns):
         return "the function should give back a table with the columns patient_id and age_years"
     ids = ages["patient_id"].tolist()

@@ -1,0 +1,354 @@
+# %% [markdown]
+# # 00 Start here
+#
+# > **Goal**: know the question this course answers, its data, and how its exercises work.
+# >
+# > **You need**: a little Python (a loop, a function, a pandas table). No medicine, no deep learning.
+# >
+# > **Time**: 15 minutes to read, 20 seconds to run.
+# >
+# > **Data**: a synthetic phantom, made on your machine; or real CT, if you have a folder of it.
+# >
+# > **Hardware**: any laptop. No GPU, no network, no account.
+
+# %%
+# Only where hemokit is missing (Colab, Kaggle): install it from the folder of the course.
+from importlib.util import find_spec
+from pathlib import Path
+
+if find_spec("hemokit") is None:
+    places = [Path(".."), Path("/content/hemokit"), *Path("/kaggle/input").glob("*hemokit*")]
+    found = [place for place in places if (place / "pyproject.toml").is_file()]
+    if not found:
+        raise FileNotFoundError("hemokit is missing: put its folder at /content/hemokit, or add it to Kaggle's input.")
+    get_ipython().run_line_magic("pip", f"install --quiet {found[0]}")
+
+# %% [markdown]
+# The next cell is the only one you change to use other data. `DATA = None` means the phantom; a folder, such as
+# `DATA = "/home/me/ct_ich"`, means the scans in it. Later lessons have a `PROFILE` too: `"quick"` trains for a minute,
+# `"paper"` as long as the paper did.
+
+# %% tags=["parameters"]
+DATA = None
+PROFILE = "quick"
+SEED = 0
+
+# %%
+import tempfile
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from hemokit import check
+from hemokit.datasets import open_dataset, read_image, read_mask
+from hemokit.datasets.phantom import phantom_root
+from hemokit.doctor import check_all
+from hemokit.labels import SHORT, SUBTYPES, scan_labels
+from hemokit.plots import montage, show_slice
+from hemokit.tables import account
+
+# %% [markdown]
+# ## The question
+# A patient arrives after a fall, or with the worst headache of a lifetime. Minutes later there is a CT scan: some thirty
+# pictures, each a slice through the head. Four questions follow.
+#
+# 1. **Is there blood** outside the vessels?
+# 2. **Where** is it?
+# 3. **What kind** of hemorrhage is it?
+# 4. **How much** is it, in milliliters?
+#
+# It matters: one of our five papers (renyard) cites a one-year mortality of 51 to 65 %, with half of the deaths in the
+# first two days. Another (fahim) cites 37 to 38 % within 30 days of a hemorrhagic stroke.
+
+# %% [markdown]
+# ## The data
+# One function opens a folder of any of the four kinds this course reads, and says which kind it is.
+
+# %%
+root = DATA or phantom_root(seed=SEED)
+table = open_dataset(root)
+layout = table["dataset"].iloc[0]
+source = "real scans" if DATA else "phantom (synthetic)"
+print(f"{source}, layout {layout}: {len(table)} slices of {table['patient_id'].nunique()} patients")
+
+# %% [markdown]
+# **The phantom** is a computer drawing of a head CT: skull, brain, ventricles, noise, and blood where anatomy puts it. It
+# costs nothing, breaks no privacy, and its masks are exact, because we put the blood there ourselves.
+#
+# **The real data** are CT-ICH (82 patients) and RSNA 2019 (more than 20,000 scans), which you can get under their own
+# terms; `hemokit data list` names them.
+#
+# **Be honest about the difference.** A model that scores 0.9 on the phantom has shown that its code works. It has shown
+# nothing about patients. Every table of results in this course says on which of the two it was made.
+
+# %% [markdown]
+# ## The slice table
+# One row is one slice. Every reader gives this same table, so that all later lessons work on all data.
+
+# %%
+columns = ["patient_id", "slice_id", "slice_index", "any", *SUBTYPES]
+table[columns].sample(6, random_state=SEED).sort_index()
+
+# %% [markdown]
+# `slice_index` counts from 0 upward from the neck. `any` is 1 when there is blood of any kind; the next five columns
+# name the kind. Two can be 1 at once: bleeds do not come one at a time.
+#
+# Did the reader leave anything out? Real folders hold damaged files, duplicates and labels without pictures. The table
+# carries its account with it: **rows in = rows used + rows dropped**, each with a reason.
+
+# %%
+print(account(table))
+account(table).as_frame()
+
+# %% [markdown]
+# Make a habit of reading this first. A reader that skips bad files in silence gives you a score on other data than you
+# think.
+
+# %% [markdown]
+# ## Look before you count
+# We take the patient with the most positive slices, and go through the whole scan from the neck up.
+
+# %%
+per_patient = table.groupby("patient_id")["any"].sum()
+scan = table[table["patient_id"] == per_patient.idxmax()].reset_index(drop=True)
+steps = np.linspace(0, len(scan) - 1, 12).astype(int)
+print(f"patient {per_patient.idxmax()}: {len(scan)} slices, {scan['any'].sum()} with hemorrhage")
+
+# %%
+# alt: Twelve slices of one head from the neck to the top, in the brain window. First face bones and the base of the
+# alt: skull, then brain inside a white ring of bone, which gets smaller toward the top.
+images = [read_image(row) for _, row in scan.iloc[steps].iterrows()]
+titles = [f"slice {step}" for step in steps]
+axes = montage(images, titles=titles)
+axes[0].figure.suptitle(f"Patient {scan['patient_id'][0]}, brain window (0 to 80 HU), {source}");
+
+# %% [markdown]
+# Bone is white, air is black, the brain is gray. A picture shows the patient from the feet: **the patient's left is on
+# your right.** Fresh blood is a little brighter than brain. How easy is it to see?
+
+# %% [markdown]
+# ## Is there blood, and where?
+# **Predict**: in the left picture below, where is the blood? Point at it, then look at the right one.
+
+# %%
+positive = scan[scan["any"] == 1]
+row = positive.iloc[len(positive) // 2]
+image = read_image(row)  # (height, width, 1): 0 is black, 1 is white
+has_mask = isinstance(row["mask_path"], str)
+if not has_mask:
+    print("This folder has no masks: the right picture stays without an outline.")
+
+# %%
+# alt: The same slice twice in the brain window. On the right the outline of the hemorrhage, where the folder has masks.
+fig, axes = plt.subplots(1, 2, figsize=(9, 4.7), layout="constrained")
+show_slice(image, ax=axes[0], title=f"Slice {row['slice_id']}, brain window")
+mask = read_mask(row) if has_mask else None
+show_slice(image, ax=axes[1], mask=mask, title="The same, blood outlined" if has_mask else "The same (no mask here)")
+
+# %% [markdown]
+# The outline is called a **mask**: an image of the same size that is true where there is blood. Drawing one takes an
+# expert minutes a slice. That is why most data sets have labels for every slice, and masks for a few.
+
+# %% [markdown]
+# ## What kind?
+# Five subtypes, named after where the blood lies. The place decides what a surgeon does.
+#
+# | short | subtype | where | how it looks |
+# |---|---|---|---|
+# | EDH | epidural | between skull and dura | a lens |
+# | SDH | subdural | between dura and brain | a crescent along the skull |
+# | SAH | subarachnoid | in the grooves around the brain | bright lines and pools |
+# | IPH | intraparenchymal | inside the brain | a round spot, often with a dark rim |
+# | IVH | intraventricular | in the fluid chambers | a bright layer in the ventricles |
+
+# %%
+alone = table[table[list(SUBTYPES)].sum(axis=1) == 1]
+examples = {}
+for subtype in SUBTYPES:
+    rows = alone[alone[subtype] == 1]
+    if len(rows):
+        examples[subtype] = rows.iloc[len(rows) // 2]
+print("shown with one subtype alone:", ", ".join(examples))
+
+# %%
+# alt: One slice for each subtype of hemorrhage in the brain window: epidural, intraparenchymal, intraventricular,
+# alt: subarachnoid, subdural, as far as the data have a slice with that subtype alone.
+titles = [f"{SHORT[subtype]} {subtype}" for subtype in examples]
+images = [read_image(row) for row in examples.values()]
+axes = montage(images, titles=titles)
+axes[0].figure.suptitle(f"One slice a subtype, brain window (0 to 80 HU), {source}");
+
+# %% [markdown]
+# Two of the five are easy to name and three are not. If you cannot see one at all, you are in good company: a thin
+# subarachnoid bleed is what tired eyes miss.
+
+# %% [markdown]
+# ## Now count
+# **Predict**: out of 100 slices, how many show blood?
+#
+# **Exercise 1.** Compute the share of positive slices, a number between 0 and 1.
+
+# %% tags=["task"]
+share = ...
+
+share = check.q00_1(share, table)
+print(f"{share:.1%} of {len(table)} slices are positive ({source})")
+
+# %% tags=["hint"]
+check.q00_1.hint()
+
+# %% tags=["solution"]
+share = table["any"].mean()
+
+share = check.q00_1(share, table)
+print(f"{share:.1%} of {len(table)} slices are positive ({source})")
+
+# %% [markdown]
+# Now the surprise. Somebody sells you a program that is right on that many slices without looking at one:
+
+# %%
+always_normal = np.zeros(len(table), dtype=int)
+accuracy = (always_normal == table["any"]).mean()
+found = (always_normal[table["any"] == 1] == 1).sum()
+print(f"accuracy {accuracy:.1%}; hemorrhages found: {found} of {table['any'].sum()}")
+
+# %% [markdown]
+# It says "normal" to everyone. Its accuracy is high because most slices *are* normal, and it misses every patient who
+# needs help. Accuracy is the wrong number for a rare finding; lesson 04 brings better ones.
+
+# %% [markdown]
+# A slice is not what we treat, though. **Exercise 2.** How many *patients* have at least one positive slice? Write it as
+# a function of the table, so that it works on any table.
+
+# %% tags=["task"]
+def positive_patients(table):
+    return ...
+
+
+positive_patients = check.q00_2(positive_patients)
+print(positive_patients(table), "of", table["patient_id"].nunique(), "patients are positive")
+
+# %% tags=["hint"]
+check.q00_2.hint()
+
+# %% tags=["solution"]
+def positive_patients(table):
+    per_patient = table.groupby("patient_id")["any"].max()
+    return int(per_patient.sum())
+
+
+positive_patients = check.q00_2(positive_patients)
+print(positive_patients(table), "of", table["patient_id"].nunique(), "patients are positive")
+
+# %% [markdown]
+# A large part of the patients, and a small part of the slices: blood fills a few neighboring slices of a scan. This
+# picture shows it, one row a patient.
+
+# %%
+# alt: A grid, one row a patient and one column a slice from the neck up. Positive slices come in short unbroken runs;
+# alt: many rows have none.
+scans = table.pivot(index="patient_id", columns="slice_index", values="any")
+fig, ax = plt.subplots(figsize=(8, 5), layout="constrained")
+ax.imshow(scans, cmap="viridis", aspect="auto", interpolation="nearest")
+ax.set(xlabel="slice_index (0 = neck)", ylabel="patient", title=f"Where blood is, HU or not: positive slices (yellow), {source}");
+
+# %% [markdown]
+# Neighbors look alike and share their label. Keep this picture in mind: in lesson 03 it will break a test set.
+
+# %% [markdown]
+# ## How exercises work
+# You have done two. Every exercise ends in `check.q00_2(your_answer)`, which prints one of three things:
+#
+# - **Correct.**
+# - **Not yet:** what differs, without telling the answer.
+# - **Not attempted:** the reference stands in, so that *Run All* goes on.
+#
+# Stuck? Remove the `#` in the hint cell, or run `check.q00_2.solution()`. Nobody keeps score.
+#
+# ## Repair a broken pipeline
+# One exercise in each lesson hands you code that runs without an error and is wrong. Here, a colleague sends a file with
+# the age of each patient:
+
+# %%
+colleagues_file = "patient_id,age_years\n049,31\n050,0.5\n130,72\n"
+ages_file = Path(tempfile.mkdtemp()) / "ages.csv"
+ages_file.write_text(colleagues_file, encoding="utf-8")
+print(colleagues_file)
+
+# %% [markdown]
+# **Exercise 3.** With the function below, joining the ages to the slice table loses every patient whose id begins with 0.
+# Run it, look at the ids, and repair the function.
+
+# %% tags=["task", "broken"]
+def read_ages(path):
+    return pd.read_csv(path)
+
+
+read_ages = check.q00_3(read_ages)
+print(read_ages(ages_file))
+
+# %% tags=["hint"]
+check.q00_3.hint()
+
+# %% tags=["solution"]
+def read_ages(path):
+    return pd.read_csv(path, dtype={"patient_id": str})
+
+
+read_ages = check.q00_3(read_ages)
+print(read_ages(ages_file))
+
+# %% [markdown]
+# An id is a name, not a number. In this course ids are always text, and a reader that meets anything else stops with one
+# clear sentence. It never guesses.
+
+# %% [markdown]
+# ## Is this machine ready?
+# `hemokit doctor` looks at Python, packages, memory, disk and data. Each line is ok, or says what to do.
+
+# %%
+findings = pd.DataFrame(check_all([DATA] if DATA else []))
+findings["fix"] = findings["fix"].replace("", "ok")
+findings
+
+# %% [markdown]
+# ## The map of the course
+# Five student projects asked the question before us. We rebuild all five, with their own numbers beside ours.
+#
+# | system | what it did | lessons |
+# |---|---|---|
+# | northeastern | polygons to masks, classical models, Xception, U-Net | 02 to 07 |
+# | renyard | U-Net on CT-ICH, tuned augmentation, on a phone in 0.218 s | 03, 07, 13 |
+# | math7243 | seven classes, from logistic regression to Xception | 01, 04, 06, 08 |
+# | twobranch | equalized pictures, a network with two branches | 03, 08, 13 |
+# | fahim | slices in sequence, Grad-CAM, UNet++ on patches | 01, 09 to 11 |
+#
+# Lessons 00 to 03 are about data, 04 to 06 about naming a slice, 07 to 09 about drawing the mask, 10 to 13 about whole
+# scans, honest numbers and use.
+
+# %% [markdown]
+# ## Papers and here
+# What the papers had to learn from, and what this notebook has just opened:
+
+# %%
+papers = pd.DataFrame(
+    [
+        ("renyard", "CT-ICH JPG, real", 82, 2_500, 318),
+        ("twobranch", "CT-ICH JPG, real", 82, 2_501, 318),
+        ("here", f"{layout}, {source}, seed {SEED}", len(scan_labels(table)), len(table), table["any"].sum()),
+    ],
+    columns=["who", "data", "scans", "n slices", "positive"],
+)
+papers.assign(share=(papers["positive"] / papers["n slices"]).map("{:.1%}".format), split="none: all slices")
+
+# %% [markdown]
+# > **Take away**: one row is one slice, one reader for all folders, and an account of every dropped row. Accuracy
+# > flatters a model that does nothing. Ids are text. A phantom's score is not a patient's.
+# >
+# > **What can go wrong in the clinic**: a folder is read in silence without its damaged files, and the hospital's hardest
+# > scans are just these. Or the left side is taken for the right.
+# >
+# > **Next**: lesson 01 looks inside a pixel: Hounsfield units, and what a window hides.
+# >
+# > *For education only. Not a medical device.*

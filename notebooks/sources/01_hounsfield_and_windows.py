@@ -1,0 +1,409 @@
+# %% [markdown]
+# # 01 Hounsfield units and windows
+#
+# > **Goal**: read the number in a CT pixel, choose what to show of it, and know what a saved picture has lost for good.
+# >
+# > **You need**: lesson 00.
+# >
+# > **Time**: 20 minutes to read, 20 seconds to run.
+# >
+# > **Data**: the phantom in Hounsfield units (NIfTI form), or your own CT-ICH or RSNA folder. A folder of JPGs joins in the
+# > last part; the rest then uses the phantom.
+# >
+# > **Hardware**: any laptop. No GPU, no network.
+
+# %%
+# Only where hemokit is missing (Colab, Kaggle): install it from the folder of the course.
+from importlib.util import find_spec
+from pathlib import Path
+
+if find_spec("hemokit") is None:
+    places = [Path(".."), Path("/content/hemokit"), *Path("/kaggle/input").glob("*hemokit*")]
+    found = [place for place in places if (place / "pyproject.toml").is_file()]
+    if not found:
+        raise FileNotFoundError("hemokit is missing: put its folder at /content/hemokit, or add it to Kaggle's input.")
+    get_ipython().run_line_magic("pip", f"install --quiet {found[0]}")
+
+# %% [markdown]
+# As in every lesson: `DATA = None` is the phantom, a folder is your own data.
+
+# %% tags=["parameters"]
+DATA = None
+PROFILE = "quick"
+SEED = 0
+
+# %%
+import cv2
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from hemokit import check
+from hemokit.datasets import HOUNSFIELD, open_dataset, read_hounsfield, read_image
+from hemokit.datasets.phantom import phantom_root
+from hemokit.plots import montage, show_slice
+from hemokit.windows import BONE, BRAIN, NAMED, SOFT_TISSUE, SUBDURAL, apply_window, stack_windows
+
+# %% [markdown]
+# A scanner does not take a picture. It measures, for every small box of the head, how strongly that box stops X-rays.
+# A picture is made afterward, and making it throws most of the measurement away. This lesson is about that step.
+
+# %%
+table = open_dataset(DATA or phantom_root("ct_ich_nifti", num_patients=12, seed=SEED))
+hu_table = table
+if table["dataset"].iloc[0] not in HOUNSFIELD:
+    print("This folder holds JPGs, which have no Hounsfield units: all but one part of the lesson uses the phantom.")
+    hu_table = open_dataset(phantom_root("ct_ich_nifti", num_patients=12, seed=SEED))
+source = "real scans" if DATA and hu_table is table else "phantom (synthetic)"
+print(f"Hounsfield units from: {source}, {len(hu_table)} slices of {hu_table['patient_id'].nunique()} patients")
+
+# %% [markdown]
+# ## One number a pixel
+# The number is given in **Hounsfield units** (HU). With $\mu$ for how strongly a material stops X-rays,
+#
+# $$\mathrm{HU} = 1000 \cdot \frac{\mu - \mu_\mathrm{water}}{\mu_\mathrm{water}}$$
+#
+# so water is 0 and air, which stops nothing, is -1000. The scale is the same on every scanner in the world. No
+# photograph has anything like it.
+#
+# | material | HU, about |
+# |---|---|
+# | air | -1000 |
+# | fat | -100 to -50 |
+# | water, cerebrospinal fluid | 0 to 15 |
+# | white matter | 20 to 30 |
+# | gray matter | 35 to 45 |
+# | **fresh clotted blood** | **50 to 80** |
+# | calcification | 100 and more |
+# | skull | 300 to 2000 |
+# | metal | 3000 and more |
+
+# %% [markdown]
+# Blood and brain are 20 HU apart, on a scale that runs over 4000. Let us read a slice through the middle of a head with a
+# hemorrhage.
+
+# %%
+per_patient = hu_table.groupby("patient_id")["any"].sum()
+scan = hu_table[hu_table["patient_id"] == per_patient.idxmax()].reset_index(drop=True)
+positive = scan[scan["any"] == 1]
+row = positive.iloc[len(positive) // 2]
+hounsfield = read_hounsfield(row)  # float32 (height, width)
+print(f"slice {row['slice_id']}: {hounsfield.shape}, from {hounsfield.min():.0f} to {hounsfield.max():.0f} HU")
+
+# %% [markdown]
+# **Predict**: we draw the lowest number black, the highest white, all others in between. What will you see of the brain?
+
+# %%
+# alt: Left, a slice with all Hounsfield units from air to bone as shades of gray: the skull is a white ring and the brain
+# alt: one flat gray. Right, the values along its middle row: -1000 in air, above 1000 in the two walls of the skull, and
+# alt: an almost flat line near 30 in the brain.
+fig, axes = plt.subplots(1, 2, figsize=(11, 4.5), layout="constrained")
+shown = axes[0].imshow(hounsfield, cmap="gray")
+fig.colorbar(shown, ax=axes[0], label="HU")
+axes[0].axhline(len(hounsfield) // 2, color="C1")
+axes[0].set(title=f"All HU at once ({source})", xticks=[], yticks=[])
+axes[1].plot(hounsfield[len(hounsfield) // 2], color="C1")
+axes[1].set(title="Along the orange line", xlabel="column (pixel)", ylabel="HU");
+
+# %% [markdown]
+# The whole brain is one flat gray. The line on the right tells why: brain, fluid and blood together fill a narrow strip,
+# and skull and air take nearly all the shades. The blood is in the numbers. It is not in this picture.
+
+# %% [markdown]
+# ## A window: level and width
+# So we show a part of the scale only. A **window** has a *level*, its middle, and a *width*. What is below the window is
+# black, what is above it is white, and all shades are spent inside.
+#
+# **Exercise 1.** The brain window has level 40 and width 80. Which HU are just black, and which just white?
+
+# %% tags=["task"]
+low, high = ..., ...
+
+low, high = check.q01_1((low, high))
+print(f"black at {low:g} HU, white at {high:g} HU")
+
+# %% tags=["hint"]
+check.q01_1.hint()
+
+# %% tags=["solution"]
+low, high = 40 - 80 / 2, 40 + 80 / 2
+
+low, high = check.q01_1((low, high))
+print(f"black at {low:g} HU, white at {high:g} HU")
+
+# %% [markdown]
+# **Exercise 2.** Write it for any window: Hounsfield units in, an image from 0 (black) to 1 (white) out.
+
+# %% tags=["task"]
+def window_by_hand(hounsfield, level, width):
+    return ...
+
+
+window_by_hand = check.q01_2(window_by_hand)
+print(window_by_hand(np.array([-1000, 0, 20, 40, 80, 2000]), level=40, width=80))
+
+# %% tags=["hint"]
+check.q01_2.hint()
+
+# %% tags=["solution"]
+def window_by_hand(hounsfield, level, width):
+    low = level - width / 2
+    return np.clip((hounsfield - low) / width, 0, 1)
+
+
+window_by_hand = check.q01_2(window_by_hand)
+print(window_by_hand(np.array([-1000, 0, 20, 40, 80, 2000]), level=40, width=80))
+
+# %% [markdown]
+# From here on we use `hemokit.windows.apply_window`, which does the same and also refuses what cannot be HU. It knows the
+# windows of our papers by name:
+
+# %%
+named = pd.DataFrame(NAMED.values(), index=NAMED, columns=["level", "width"])
+named["black at HU"] = [window.low for window in NAMED.values()]
+named["white at HU"] = [window.high for window in NAMED.values()]
+difference = np.abs(apply_window(hounsfield, "brain") - window_by_hand(hounsfield, *BRAIN)).max()
+print(f"largest difference between yours and apply_window: {difference:.1g}")
+named
+
+# %% [markdown]
+# **Predict**: in which of the four windows below will the blood be easiest to see? In which will the brain vanish?
+
+# %%
+# alt: The same slice in four windows. Brain: blood, gray and white matter differ. Subdural: the same, paler, and blood
+# alt: beside bone stays visible. Soft tissue: the brain is an even gray. Bone: the skull shows its layers, the brain is
+# alt: dark and empty.
+fig, axes = plt.subplots(1, 4, figsize=(14, 4), layout="constrained")
+for ax, (name, window) in zip(axes, {"brain": BRAIN, "subdural": SUBDURAL, "soft tissue": SOFT_TISSUE, "bone": BONE}.items()):
+    show_slice(apply_window(hounsfield, window), ax=ax, title=f"{name} window\n{window.low:g} to {window.high:g} HU")
+fig.suptitle(f"One slice, four windows ({source})");
+
+# %% [markdown]
+# The brain window shows blood best, and paints the skull the same white. A thin subdural bleed along the skull then melts
+# into the bone. The subdural window keeps the two apart, and the bone window shows fractures. A radiologist switches
+# between them all the time.
+
+# %% [markdown]
+# ## Three windows in one image
+# A network cannot switch, but its input has three channels: red, green, blue. So put a window in each. fahim used brain,
+# subdural and soft tissue:
+
+# %%
+fahim = stack_windows(hounsfield, ("brain", "subdural", "soft_tissue"))
+print(fahim.shape, fahim.dtype, f"from {fahim.min():.2f} to {fahim.max():.2f}")
+
+# %% [markdown]
+# **Exercise 3.** Build math7243's composite of `hounsfield`: brain in red, bone in green, subdural in blue.
+
+# %% tags=["task"]
+composite = ...
+
+composite = check.q01_3(composite, hounsfield)
+print(composite.shape, composite.dtype)
+
+# %% tags=["hint"]
+check.q01_3.hint()
+
+# %% tags=["solution"]
+composite = stack_windows(hounsfield, ("brain", "bone", "subdural"))
+
+composite = check.q01_3(composite, hounsfield)
+print(composite.shape, composite.dtype)
+
+# %% [markdown]
+# Now look at a whole scan this way: six slices from the neck up, fahim's colors above, math7243's below.
+
+# %%
+# alt: Six slices from the base of the skull to the top, twice. In fahim's colors the brain is orange to pink and bone
+# alt: white; in math7243's the brain is purple and bone takes on green and white. Blood is the brightest spot in the
+# alt: brain in both.
+rows = scan.iloc[np.linspace(0.1 * len(scan), 0.9 * len(scan), 6).astype(int)]
+slices = [read_hounsfield(each) for _, each in rows.iterrows()]
+images = [stack_windows(each, ("brain", "subdural", "soft_tissue")) for each in slices]
+images += [stack_windows(each, ("brain", "bone", "subdural")) for each in slices]
+titles = [f"{who}, slice {index}" for who in ("fahim", "math7243") for index in rows["slice_index"]]
+axes = montage(images, titles=titles, columns=6)
+axes[0].figure.suptitle(f"Windows as red, green, blue ({source})");
+
+# %% [markdown]
+# The colors mean nothing to a doctor, and the network does not mind. Where a color is pure, one window saw what the
+# others did not.
+
+# %% [markdown]
+# ## Where the tissues lie
+# One slice is an example. A histogram over many slices says where each window cuts.
+
+# %%
+sample = hu_table.sample(min(60, len(hu_table)), random_state=SEED)
+stack = [read_hounsfield(each) for _, each in sample.iterrows()]
+values = np.concatenate([each.ravel() for each in stack])
+inside = values[values > -500]
+print(f"{len(stack)} slices, {len(values):,} pixels; {1 - len(inside) / len(values):.0%} of them are air")
+
+# %%
+# alt: Two histograms on a log scale. Left, all Hounsfield units: a tall peak at air, one near 30, and a long low tail of
+# alt: bone. Right, the part from -150 to 250 HU with the brain, subdural and soft-tissue windows as bars above it: fluid
+# alt: and brain are one double hump inside the brain window.
+fig, axes = plt.subplots(1, 2, figsize=(12, 4), layout="constrained")
+axes[0].hist(values, bins=np.arange(-1100, 2001, 20), color="0.5")
+axes[1].hist(inside, bins=np.arange(-150, 251, 2), color="0.5")
+for height, name in zip((0.75, 0.85, 0.95), ("soft_tissue", "subdural", "brain")):
+    window = NAMED[name]
+    axes[1].plot([window.low, window.high], [height] * 2, lw=5, transform=axes[1].get_xaxis_transform(), label=name)
+axes[1].legend(title="window", loc="upper right")
+axes[1].set(xlim=(-150, 250), xlabel="HU", ylabel="pixels", title="Soft tissue, with three windows")
+axes[0].set(yscale="log", xlabel="HU", ylabel="pixels (log)", title=f"All HU, {len(stack)} slices ({source})");
+
+# %% [markdown]
+# Brain and fluid sit in a few dozen HU. Where is the blood? Nowhere: it is too rare to make a hump of its own, and its
+# values overlap with calcifications, with partly filled bone pixels, and with noise. That is why no threshold on HU solves
+# the problem, and why this course is longer than one lesson.
+
+# %% [markdown]
+# ## What a JPG has lost
+# Public data often come as JPGs: somebody chose a window and saved 256 shades. **Predict**: we take the bone JPG and the
+# brain JPG of our slice, turn their shades back into HU, and show each in both windows. Which of the four pictures can
+# you use?
+
+# %%
+back = {}
+for name in ("brain", "bone"):
+    window = NAMED[name]
+    picture = np.round(apply_window(hounsfield, window) * 255).astype(np.uint8)  # what the file keeps
+    back[name] = window.low + picture / 255 * window.width  # all that can be got back
+shades = {name: len(np.unique(each[(hounsfield > 0) & (hounsfield < 80)])) for name, each in back.items()}
+print("different values left between 0 and 80 HU:", shades)
+
+# %%
+# alt: Four pictures. Brain JPG in the brain window: fine. Brain JPG in the bone window: a flat disk without any skull
+# alt: detail. Bone JPG in the brain window: coarse blotches of few shades. Bone JPG in the bone window: fine.
+pairs = [(name, window) for name in ("brain", "bone") for window in ("brain", "bone")]
+images = [apply_window(back[name], window) for name, window in pairs]
+titles = [f"from the {name} JPG,\nshown in the {window} window" for name, window in pairs]
+axes = montage(images, titles=titles, columns=4)
+axes[0].figure.suptitle(f"What 8 bits kept ({source})");
+
+# %% [markdown]
+# The surprise is the third one. The bone JPG looked perfect, yet it spreads 255 steps over 2800 HU: **one step is 11 HU**.
+# White and gray matter, about 10 HU apart, fall on the same or the next shade, and a handful of shades is left for the
+# brain. In the other direction it is worse: everything above 80 HU is the same white, so the skull is gone.
+#
+# Nothing brings it back. This is why `read_hounsfield` refuses a JPG instead of guessing.
+
+# %% [markdown]
+# ## Repair a broken pipeline
+# Scanners store whole numbers, and a header gives the *intercept* to add to them: usually -1024. Some RSNA files have 12
+# bits a pixel and an intercept of 0. Their numbers below zero have **wrapped around**, like a car's odometer: -1 is stored
+# as 4095.
+
+# %%
+true = np.maximum(hounsfield.round().astype(int), -1000)  # the demonstration needs nothing below -1000
+stored_values = (true % 4096).astype(np.uint16)
+places = {"air": true.argmin(), "bone": true.argmax(), "middle": true.size // 2 + true.shape[1] // 2}
+pd.DataFrame({"true HU": true.flat[list(places.values())], "stored": stored_values.flat[list(places.values())]}, index=places)
+
+# %% [markdown]
+# Air is now denser than the skull. A reader that only adds the intercept runs without an error, and a network learns from
+# white air.
+#
+# **Exercise 4.** Repair the reader. A file is wrapped when its intercept is above -100. Then: add 1000; take 4096 from
+# whatever reached 4096; the intercept is -1000. Other files must come out untouched.
+
+# %% tags=["task", "broken"]
+def to_hounsfield(stored_values, intercept):
+    values = stored_values.astype(int)
+    return values + intercept
+
+
+to_hounsfield = check.q01_4(to_hounsfield)
+print("largest error in HU:", np.abs(to_hounsfield(stored_values, 0) - true).max())
+
+# %% tags=["hint"]
+check.q01_4.hint()
+
+# %% tags=["solution"]
+def to_hounsfield(stored_values, intercept):
+    values = stored_values.astype(int)
+    if intercept > -100:  # stored 12-bit values have wrapped
+        values = values + 1000
+        values[values >= 4096] -= 4096
+        intercept = -1000
+    return values + intercept
+
+
+to_hounsfield = check.q01_4(to_hounsfield)
+print("largest error in HU:", np.abs(to_hounsfield(stored_values, 0) - true).max())
+
+# %% [markdown]
+# `.astype(int)` matters as well: stored values are unsigned 16-bit numbers, and subtracting 1024 from such a 5 gives
+# 64517. The reader of this course does all this for RSNA files, and leaves good files alone to the bit.
+
+# %% [markdown]
+# ## Which is which?
+# How good is our phantom? Here are twelve slices in the brain window, at 128 x 128 pixels. Where `DATA` is a CT-ICH folder
+# of JPGs, half of them are real people.
+
+# %%
+real = table if DATA and table["dataset"].iloc[0] == "ct_ich_jpg" else None
+drawn = open_dataset(phantom_root("ct_ich_nifti", num_patients=12, seed=SEED))
+if real is None:
+    print("No CT-ICH JPG folder was given, so all twelve are phantoms.")
+kinds = [("phantom", drawn)] * 12 if real is None else [("phantom", drawn), ("real", real)] * 6
+order = np.random.default_rng(SEED + 1).permutation(12)
+
+# %%
+answers, images = [], []
+for place, (kind, kind_table) in enumerate(np.array(kinds, dtype=object)[order]):
+    scans = kind_table["scan_id"].unique()
+    rows = kind_table[kind_table["scan_id"] == scans[place % len(scans)]]
+    row = rows.iloc[int((0.35 + 0.04 * place) * len(rows))]
+    images.append(cv2.resize(read_image(row)[..., 0], (128, 128), interpolation=cv2.INTER_AREA))
+    answers.append(kind)
+
+# %%
+# alt: Twelve slices of heads, lettered A to L, at 128 by 128 pixels in the brain window: phantoms, and real patients among
+# alt: them where real data were given.
+letters = "ABCDEFGHIJKL"
+axes = montage(images, titles=list(letters), columns=6)
+axes[0].figure.suptitle("Phantom or patient? Brain window (0 to 80 HU), 128 x 128");
+
+# %% [markdown]
+# **Predict**: write your twelve answers down. Then open the next cell's result.
+
+# %%
+print(", ".join(f"{letter} {kind}" for letter, kind in zip(letters, answers)))
+
+# %% [markdown]
+# A phantom may fool an eye at this size, and it should: then a model trained on it meets the same kinds of difficulty. It
+# still is a drawing. It knows only the bleeds, the noise and the heads that we thought of.
+
+# %% [markdown]
+# ## Papers and here
+# fahim normalized the three channels by their mean and standard deviation over the RSNA training scans. The same numbers
+# from our sample:
+
+# %%
+channels = stack_windows(np.stack(stack), ("brain", "subdural", "soft_tissue"))  # (slices, height, width, 3)
+rows = {
+    "fahim mean": ("RSNA, real", "21,000 scans", 0.1738, 0.1433, 0.1970),
+    "here mean": (source, f"{len(stack)} slices", *channels.mean(axis=(0, 1, 2)).round(4)),
+    "fahim std": ("RSNA, real", "21,000 scans", 0.3161, 0.2850, 0.3111),
+    "here std": (source, f"{len(stack)} slices", *channels.std(axis=(0, 1, 2)).round(4)),
+}
+papers = pd.DataFrame.from_dict(rows, orient="index", columns=["data", "n", "brain", "subdural", "soft tissue"])
+papers.assign(split="fahim: training; here: none", seed=SEED)
+
+# %% [markdown]
+# Close numbers would mean only that the heads fill the picture alike and that about as much of it is bone. It is a check
+# of the phantom's geometry, and no score.
+
+# %% [markdown]
+# > **Take away**: HU are a measurement, a window is a choice. Level is the middle, width the extent. An 8-bit picture holds
+# > one window, and the rest is gone. The number in the file becomes HU by the header, and headers lie.
+# >
+# > **What can go wrong in the clinic**: a thin subdural bleed hides in the white of the skull, since nobody looked in the
+# > subdural window. A wrapped file turns air into metal, and the program answers all the same.
+# >
+# > **Next**: lesson 02 turns experts' labels into masks, and counts what is lost on the way.
+# >
+# > *For education only. Not a medical device.*
