@@ -8,6 +8,7 @@ import asyncio
 import os
 import re
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -157,8 +158,10 @@ def run_lesson(lesson, out, parameters, *, cell_seconds=None, on_cell=None):
     client = _client(notebook, out, cell_seconds, on_cell)
     started = time.monotonic()
     try:
-        # The kernel finds the hemokit that runs it, installed or not.
-        client.execute(env={**os.environ, "PYTHONPATH": _python_path()})
+        # The kernel finds the hemokit that runs it, installed or not. What a cell prints goes to the notebook; what
+        # the kernel itself says (a warning at its start, a traceback when Ctrl-C ends it) is for nobody.
+        environment = {**os.environ, "PYTHONPATH": _python_path()}
+        client.execute(env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         failure = ""
     except CellExecutionError as error:
         failure = f"cell {_last_cell(notebook)} raised {error.ename}: {_last_line(error.evalue)}"
@@ -176,7 +179,7 @@ def kernel_adds():
     import nbformat
 
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 + 1")])
-    _client(notebook, ".", 30, None).execute()
+    _client(notebook, ".", 30, None).execute(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return notebook.cells[0].outputs[0].data["text/plain"] == "2"
 
 
@@ -202,7 +205,6 @@ def _client(notebook, out, cell_seconds, on_cell):
         notebook,
         kernel_name="python3",
         kernel_manager_class=ThisPython,
-        extra_arguments=["--log-level=ERROR"],  # it would warn that it talks over this machine's own loopback
         timeout=cell_seconds,
         resources={"metadata": {"path": str(out)}},
         on_notebook_start=started if sys.platform != "win32" else None,

@@ -1,0 +1,182 @@
+"""The runner: which lessons, with which parameters, and what comes of one that fails."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import psutil
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from hemokit import course, lessons, pages
+from hemokit.__main__ import main
+from hemokit.checks import HemokitError
+
+PARAMETERS = new_code_cell('DATA = None\nPROFILE = "quick"\nSEED = 0', id="p", metadata={"tags": ["parameters"]})
+FIGURE = new_code_cell("import matplotlib.pyplot as plt\nplt.plot([7, 8]);", id="f", metadata={"alt": "A rising line."})
+
+
+def write_lesson(folder, slug, *sources):
+    """A lesson with a title, the parameters and these code cells."""
+    cells = [new_markdown_cell(f"# {slug[:2]} Title & more", id="t"), PARAMETERS]
+    cells += [
+        source if not isinstance(source, str) else new_code_cell(source, id=f"c{i}") for i, source in enumerate(sources)
+    ]
+    nbformat.write(new_notebook(cells=cells), folder / f"{slug}.ipynb")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three lessons: one that fails between two that run through."""
+    path = tmp_path / "with a space"
+    path.mkdir()
+    write_lesson(
+        path,
+        "00_first",
+        "import sys, hemokit\nprint(sys.executable, PROFILE, SEED)",
+        "from pathlib import Path\nprint(Path.home() / 'x')",
+    )
+    write_lesson(path, "01_fails", "1 / 0", "print('not reached')")
+    write_lesson(path, "12_last", FIGURE)
+    (path / "notes.ipynb").write_text("not a lesson")
+    return path
+
+
+def test_lessons_are_found_in_order_with_their_titles(folder):
+    """Numbers come from the file names, titles from the first headings; other notebooks are left alone."""
+    found = lessons.find_lessons(folder)
+    assert [lesson.number for lesson in found] == ["00", "01", "12"]
+    assert found[1].slug == "01_fails" and found[1].title == "01 Title & more"
+
+
+def test_the_course_has_a_folder():
+    """Without a folder the notebooks of the checkout are meant."""
+    assert lessons.lessons_folder() == Path(__file__).parent.parent / "notebooks"
+
+
+def test_a_folder_without_lessons_is_refused(tmp_path):
+    """The sentence names the folder and how lessons are called."""
+    with pytest.raises(HemokitError, match=r"holds no lessons, but expected notebooks named like 01_"):
+        lessons.find_lessons(tmp_path)
+
+
+def test_numbers_choose_lessons_in_the_order_of_the_course(folder):
+    """1 is 01, the order given does not matter, and no number means all."""
+    found = lessons.find_lessons(folder)
+    assert [lesson.number for lesson in lessons.choose_lessons(found, ["12", "1"])] == ["01", "12"]
+    assert lessons.choose_lessons(found, []) == found
+
+
+def test_an_unknown_number_is_refused_with_the_list(folder):
+    """The sentence lists what there is."""
+    with pytest.raises(HemokitError, match="there is no lesson '7', but expected one of 00, 01, 12"):
+        lessons.choose_lessons(lessons.find_lessons(folder), ["7"])
+
+
+def test_parameters_follow_the_tagged_cell():
+    """As papermill does it: a cell of assignments after the cell tagged "parameters"."""
+    notebook = lessons.with_parameters(new_notebook(cells=[PARAMETERS, FIGURE]), {"DATA": "a'b", "SEED": 7})
+    assert notebook.cells[1].source == 'DATA = "a\'b"\nSEED = 7'
+    assert notebook.cells[1].metadata.tags == ["injected-parameters"]
+    assert len(notebook.cells) == 3
+
+
+def test_a_notebook_without_parameters_is_refused():
+    """Otherwise profile and data would be ignored in silence."""
+    with pytest.raises(HemokitError, match="no cell tagged 'parameters'"):
+        lessons.with_parameters(new_notebook(cells=[FIGURE]), {"SEED": 7})
+
+
+@pytest.mark.slow
+def test_a_failing_lesson_is_reported_and_the_others_go_on(folder, tmp_path, monkeypatch, capsys):
+    """Exit code 1, the cell and the error named; pages and notebooks of all three; nothing loaded from elsewhere."""
+    monkeypatch.setattr(course, "_data", lambda root: ("the synthetic phantom", {}))
+    out = tmp_path / "out"
+    assert main(["run", "--notebooks", str(folder), "--out", str(out), "--seed", "8"]) == 1
+    said = capsys.readouterr().out
+    assert re.search(r"\[1/3\] 00_first  ok +\d+ s\n\[2/3\] 01_fails  FAILED  \d+ s\n", said)
+    assert "cell 4 raised ZeroDivisionError: division by zero" in said  # title, parameters, injected, this one
+    assert "2 of 3 lessons ran through" in said and f"{out / 'index.html'}\n" in said
+    first, last = ((out / name).read_text() for name in ("00_first.html", "12_last.html"))
+    assert pages.hide_home(sys.executable) + " quick 8" in first
+    assert str(Path.home() / "x") not in first and "~/x" in first
+    assert 'alt="A rising line."' in last and last.count("<img") == 1
+    index = (out / "index.html").read_text()
+    assert 'href="01_fails.html">01 Title &amp; more</a>' in index and "failed: cell 4" in index
+    assert "profile quick, data: the synthetic phantom, seed 8." in index.lower()
+    for page in (first, last, index):
+        assert not re.findall(r"""(?:src|href)=["'](?!data:|#|[\w.]+["'])""", page) and "@import" not in page
+        assert "not a medical device" in page
+    assert nbformat.read(out / "12_last.ipynb", as_version=4).cells[-1].outputs
+
+
+@pytest.mark.slow
+def test_a_kernel_that_dies_is_named(tmp_path):
+    """The most common reason is memory, and the sentence says so."""
+    write_lesson(tmp_path, "03_dies", "x = 1", "import os\nos._exit(1)")
+    outcome, _ = lessons.run_lesson(lessons.find_lessons(tmp_path)[0], tmp_path, {"SEED": 7})
+    assert outcome.failure == "the kernel died in cell 5; most often memory ran out"
+
+
+@pytest.mark.slow
+def test_a_cell_that_hangs_is_stopped(tmp_path):
+    """After the limit the cell is named."""
+    write_lesson(tmp_path, "03_hangs", "import time\ntime.sleep(60)")
+    outcome, _ = lessons.run_lesson(lessons.find_lessons(tmp_path)[0], tmp_path, {"SEED": 7}, cell_seconds=1)
+    assert outcome.failure == "cell 4 took longer than 1 s"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
+def test_ctrl_c_ends_the_run_and_its_kernel_quietly(tmp_path):
+    """Exit code 130, no traceback, no kernel left behind."""
+    write_lesson(tmp_path, "03_long", f"open({str(tmp_path / 'begun')!r}, 'w')\nimport time\ntime.sleep(60)")
+    code = (
+        "import sys; from hemokit import course, __main__\n"
+        "course._data = lambda root: ('', {}); sys.exit(__main__.main())"
+    )
+    command = [sys.executable, "-c", code, "run", "--notebooks", str(tmp_path), "--out", str(tmp_path / "out")]
+    here = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=here) as process:
+        until = time.monotonic() + 30
+        while not (tmp_path / "begun").exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        kernels = psutil.Process(process.pid).children()
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130 and "Traceback" not in errors
+    assert kernels and not psutil.wait_procs(kernels, timeout=10)[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--profile", "fast"], "profile is 'fast', but expected one of 'quick', 'paper'"),
+        (["--seed", "-1"], "seed is -1, but expected a whole number from 0"),
+        (["77"], "there is no lesson '77', but expected one of 00, 01, 12"),
+        (["--data", "/nowhere"], "/nowhere: there is no such folder"),
+    ],
+)
+def test_bad_arguments_are_refused_before_anything_runs(folder, tmp_path, capsys, arguments, sentence):
+    """Exit code 2 and one sentence; the output folder is not made."""
+    out = tmp_path / "out"
+    assert main(["run", *arguments, "--notebooks", str(folder), "--out", str(out)]) == 2
+    assert f"hemokit: {sentence}" in capsys.readouterr().err and not out.exists()
+
+
+def test_seconds_in_words():
+    """Below a minute in seconds, above in minutes and seconds."""
+    assert [pages.duration(seconds) for seconds in (0.4, 38, 59.7, 125)] == ["0 s", "38 s", "1 min 00 s", "2 min 05 s"]
+
+
+def test_home_is_hidden_but_not_its_neighbors(monkeypatch):
+    """A user name need not travel with a page; a folder whose name only begins alike stays."""
+    monkeypatch.setattr(Path, "home", lambda: Path("/home/ada"))
+    assert pages.hide_home("/home/ada/x '/home/ada' /home/adam/x") == "~/x '~' /home/adam/x"
+    monkeypatch.setattr(Path, "home", lambda: Path("/"))
+    assert pages.hide_home("/home/ada/x") == "/home/ada/x"
