@@ -131,7 +131,9 @@ def is_phantom(root):
 def _folders(folder):
     """Visible subfolders; a folder of hundreds of patients or images holds no data set one level deeper."""
     entries = list(islice(folder.iterdir(), 500))
-    return sorted(entry for entry in entries if not entry.name.startswith(".") and entry.is_dir()) if len(entries) < 500 else []
+    if len(entries) == 500:
+        return []
+    return sorted(entry for entry in entries if not entry.name.startswith(".") and entry.is_dir())
 
 
 def _check_keys(content, kind, path):
@@ -139,7 +141,8 @@ def _check_keys(content, kind, path):
     types = {"layout": list, "files": list, "counts": dict, "file_counts": dict, "known_bad": list}
     for key in content:
         if key not in kind._fields:
-            raise problem(f"the key {key!r} is unknown", f"one of {', '.join(kind._fields)}", "Correct the key.", file=path)
+            known = ", ".join(kind._fields)
+            raise problem(f"the key {key!r} is unknown", f"one of {known}", "Correct the key.", file=path)
         wanted = types.get(key, str)
         if not isinstance(content[key], wanted):
             came = f"{key} is {type(content[key]).__name__}"

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from hemokit.checks import HemokitError, check_choice, check_columns, problem
+from hemokit.checks import check_choice, check_columns, problem
 from hemokit.datasets import ct_ich_jpg, ct_ich_nifti, rsna, windowed_jpg
 from hemokit.labels import ANY
 from hemokit.manifests import read_manifest
@@ -37,18 +37,31 @@ def open_dataset(root, name=None, **options):
         HemokitError: no such folder, no data set in it, several in it, an option the reader does not
             have, and whatever is wrong with its files.
     """
+    name, inside = find_dataset(root, name)
+    known = READERS[name].read_table.__kwdefaults__ or {}
+    for option in options:
+        if option not in known:
+            came = f"the option {option!r} was given"
+            raise problem(came, f"one of {', '.join(known) or 'none'} for {name}", "Leave it out, or correct its name.")
+    return READERS[name].read_table(inside, **options)
+
+
+def find_dataset(root, name=None):
+    """Look which data set a folder holds, and where it really starts.
+
+    Args:
+        root, name: as `open_dataset`.
+
+    Returns:
+        (name, Path): the key of `READERS`, and `root` or a folder in it.
+    """
     root = _existing_folder(root)
     if name is None:
-        name, inside = _recognize(root)
-    else:
-        inside = READERS[check_choice(name, READERS, "name")].find(root)
-        if inside is None:
-            raise _not_found(root, [name])
-    reader = READERS[name]
-    known = reader.read_table.__kwdefaults__ or {}
-    for option in options:
-        check_choice(option, known, f"option of {name}") if known else _no_options(name, option)
-    return reader.read_table(inside, **options)
+        return _recognize(root)
+    inside = READERS[check_choice(name, READERS, "name")].find(root)
+    if inside is None:
+        raise _not_found(root, [name])
+    return name, inside
 
 
 def read_image(row, *, windows=None):
@@ -165,21 +178,6 @@ def read_volume(scan_rows, *, read=read_hounsfield, allow_gaps=False):
     return np.stack(slices)
 
 
-def recognize(root):
-    """Say which data set a folder holds, without reading its table.
-
-    Args:
-        root: as `open_dataset`.
-
-    Returns:
-        (name, folder): a key of `READERS`, and the folder in which the data set really starts.
-
-    Raises:
-        HemokitError: no such folder, no data set in it, several in it.
-    """
-    return _recognize(_existing_folder(root))
-
-
 def _existing_folder(root):
     root = Path(root).expanduser()
     if root.is_dir() and any(root.iterdir()):
@@ -214,10 +212,6 @@ def _not_found(root, names):
     )
 
 
-def _no_options(name, option):
-    raise problem(f"the option {option!r} was given", f"none: the reader {name} has no options", "Leave it out.")
-
-
 def _as_mapping(row):
     """A row as something with row["column"], whether it came from iloc, iterrows, a dict or itertuples."""
     if isinstance(row, pd.Series | dict):
@@ -237,17 +231,5 @@ def _dataset_of(row):
 
 
 def _has_mask(row):
-    polygons = row["polygons_xy"] if "polygons_xy" in row else None
+    polygons = row.get("polygons_xy")
     return pd.notna(row["mask_path"]) or isinstance(polygons, list | tuple | np.ndarray)
-
-
-__all__ = [
-    "HemokitError",
-    "READERS",
-    "open_dataset",
-    "read_hounsfield",
-    "read_image",
-    "read_mask",
-    "read_volume",
-    "recognize",
-]

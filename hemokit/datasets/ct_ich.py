@@ -57,7 +57,8 @@ def read_diagnosis(path):
     """
     table = read_csv(path, columns=COLUMNS)
     unnamed = table[PATIENT].str.strip() == ""
-    drops = [Drop(f"no patient number in {path.name}", tuple(f"{path.name}, row {line}" for line in table.index[unnamed]))]
+    lines = tuple(f"{path.name}, row {line}" for line in table.index[unnamed])
+    drops = [Drop(f"no patient number in {path.name}", lines)]
     listed = table[~unnamed]
     listed.attrs["file"] = str(path)
     rows = _labels(listed)
@@ -145,7 +146,8 @@ def _column_starting(table, start):
 def _sex(text, path, line, column):
     text = text.strip().lower()
     if text not in ("", "male", "female"):
-        raise problem(f"the value is {text!r}", "Male, Female or blank", "Correct it.", file=path, row=line, column=column)
+        came = f"the value is {text!r}"
+        raise problem(came, "Male, Female or blank", "Correct it.", file=path, row=line, column=column)
     return text or None
 
 

@@ -9,8 +9,15 @@ import numpy as np
 import pandas as pd
 
 from hemokit.checks import check_choice, problem
-from hemokit.datasets.ct_ich import bad_patient_notes, join_demographics, mask_notes, patient_name, read_diagnosis, slice_name
-from hemokit.formats.image_files import read_image_file
+from hemokit.datasets.ct_ich import (
+    bad_patient_notes,
+    join_demographics,
+    mask_notes,
+    patient_name,
+    read_diagnosis,
+    slice_name,
+)
+from hemokit.formats.image_files import read_image_file, read_image_size
 from hemokit.manifests import find_root, read_manifest
 from hemokit.tables import Drop, build_table
 
@@ -51,7 +58,9 @@ def read_table(root):
     )
     rows = rows[pictured].assign(dataset=NAME).drop(columns="slice_number")
     rows, more = join_demographics(rows, root / "patient_demographics.csv")
-    notes += (*more, *mask_notes(rows), *_bone_notes(rows), *bad_patient_notes(rows, NAME, root))
+    boneless = list(rows.index[rows["bone_path"].isna()])
+    notes += (*more, *mask_notes(rows), *_counted("slices without a bone image", boneless))
+    notes += bad_patient_notes(rows, NAME, root)
     return build_table(rows, rows_in=diagnosis.rows_in + len(unlisted), drops=drops, notes=notes)
 
 
@@ -68,9 +77,12 @@ def _list_files(folder):
             raise problem(came, "one folder a patient", "Remove one of them.", file=folder)
         spellings[name] = patient.name
         other += _list_patient(patient, name, found)
-    files = pd.DataFrame.from_dict(found, orient="index", dtype=object).reindex(columns=["image_path", "mask_path", "bone_path"])
-    example = f" (such as {other[0].relative_to(folder)})" if other else ""
-    return files, (f"{len(other)} files or folders in Patients_CT are no images and were not used{example}",) if other else ()
+    columns = ["image_path", "mask_path", "bone_path"]
+    files = pd.DataFrame(list(found.values()), index=list(found), columns=columns, dtype=object)
+    alone = list(files.index[files["image_path"].isna()])
+    notes = _counted("masks or bone images without a brain image, not used", alone)
+    strangers = [path.relative_to(folder).as_posix() for path in other]
+    return files, notes + _counted("entries of Patients_CT that are no images, not used", strangers)
 
 
 def _list_patient(patient, name, found):
@@ -89,9 +101,9 @@ def _list_patient(patient, name, found):
     return other
 
 
-def _bone_notes(rows):
-    missing = list(rows.index[rows["bone_path"].isna()])
-    return (f"{len(missing)} slices have no bone image ({', '.join(missing[:3])})",) if missing else ()
+def _counted(sentence, names):
+    """A note such as "slices without a bone image: 1 (084_036)"; none where there is nothing to say."""
+    return (f"{sentence}: {len(names)} ({', '.join(names[:3])})",) if names else ()
 
 
 def read_image(row, windows):
@@ -113,6 +125,4 @@ def read_mask(row):
 
 def image_shape(row):
     """(height, width) of the slice's image."""
-    from hemokit.formats.image_files import read_image_size
-
     return read_image_size(row["image_path"])

@@ -11,13 +11,21 @@ import numpy as np
 import pandas as pd
 
 from hemokit.checks import problem
-from hemokit.datasets.ct_ich import bad_patient_notes, join_demographics, mask_notes, patient_name, read_diagnosis, slice_name
+from hemokit.datasets.ct_ich import (
+    bad_patient_notes,
+    join_demographics,
+    mask_notes,
+    patient_name,
+    read_diagnosis,
+    slice_name,
+)
 from hemokit.formats.nifti_files import check_same_grid, read_nifti_header, read_nifti_volume
 from hemokit.manifests import find_root, read_manifest
 from hemokit.tables import Drop, build_table
 
 NAME = "ct_ich_nifti"
 SPACING = ("slice_spacing_mm", "row_spacing_mm", "column_spacing_mm")
+_FACTS = ("image_path", "mask_path", "num_slices", "upward", *SPACING)
 _VOLUME = re.compile(r"(\d+)\.nii(\.gz)?", re.ASCII)
 
 
@@ -54,8 +62,10 @@ def read_table(root):
         Drop("a slice of a volume that hemorrhage_diagnosis_raw_ct.csv does not list", unlabeled),
     )
     rows = rows[~absent & ~beyond]
-    rows["slice_index"] = rows["slice_index"].where(rows["upward"].astype(bool), rows["num_slices"] - rows["slice_number"]).astype(int)
-    rows, notes = join_demographics(rows.drop(columns=["slice_number", "num_slices", "upward"]), root / "Patient_demographics.csv")
+    downward = rows["num_slices"] - rows["slice_number"]  # SliceNumber then counts from the top of the head
+    rows = rows.assign(slice_index=rows["slice_index"].where(rows["upward"].astype(bool), downward).astype(int))
+    rows = rows.drop(columns=["slice_number", "num_slices", "upward"])
+    rows, notes = join_demographics(rows, root / "Patient_demographics.csv")
     orphans = sorted(set(masks) - set(scans))
     if orphans:
         notes += (f"{len(orphans)} masks have no scan ({', '.join(orphans[:3])})",)
@@ -72,7 +82,8 @@ def _list_volumes(folder):
             continue
         name = patient_name(int(match[1]))
         if name in found:
-            raise problem(f"patient {name} has {found[name].name} and {path.name}", "one volume", "Remove one.", file=folder)
+            came = f"patient {name} has {found[name].name} and {path.name}"
+            raise problem(came, "one volume a patient", "Remove one of them.", file=folder)
         found[name] = path
     return found
 
@@ -90,8 +101,8 @@ def _read_headers(scans, masks):
             came = f"the axes run towards {header.orientation}"
             raise problem(came, "the third axis from slice to slice, as SliceNumber counts", "Reorient it.", file=path)
         facts = (str(path), str(mask) if mask else None, header.shape[2], third == "S", *header.volume_spacing_mm)
-        rows[patient] = dict(zip(("image_path", "mask_path", "num_slices", "upward", *SPACING), facts, strict=True))
-    frame = pd.DataFrame.from_dict(rows, orient="index", columns=["image_path", "mask_path", "num_slices", "upward", *SPACING])
+        rows[patient] = facts
+    frame = pd.DataFrame(list(rows.values()), index=list(rows), columns=list(_FACTS))
     return frame.astype({"image_path": object, "mask_path": object})
 
 

@@ -51,9 +51,10 @@ def read_table(root, *, headers=None, check_pixels=False, workers=1, progress=No
     usable = facts[(facts["error"] == "") & (facts["constant"] == 0)]
     drops = _drops(labels.index, twice, files, bad, facts)
     rows = labels.loc[usable.index].join(_in_scans(usable[["patient_id", "scan_id", "position_mm"]]))
-    rows = rows.assign(dataset=NAME, mask_path=None, slice_id=rows.index, image_path=[files[name] for name in rows.index])
+    paths = [files[name] for name in rows.index]
+    rows = rows.assign(dataset=NAME, mask_path=None, slice_id=rows.index, image_path=paths)
     rows[["row_spacing_mm", "column_spacing_mm"]] = usable[["row_spacing_mm", "column_spacing_mm"]].astype(float)
-    notes = ("masks: none in this data set, so nothing that needs a segmentation mask can run on it", *_notes(rows, facts, other))
+    notes = _notes(rows, facts, other)
     rows_in = len(labels) + len(twice) + sum(name not in labels.index for name in files)
     return build_table(rows.drop(columns=["position_mm", "same_place"]), rows_in=rows_in, drops=drops, notes=notes)
 
@@ -76,7 +77,7 @@ def _drops(listed, twice, files, bad, facts):
     return (
         Drop(f"{CSV} lists the image twice with the same labels: the second listing", twice),
         *(Drop(reason, (name,)) for name, reason in bad.items() if name in listed),
-        Drop("listed, but there is no DICOM file", tuple(name for name in listed if name not in files and name not in bad)),
+        Drop("listed, but there is no DICOM file", tuple(n for n in listed if n not in files and n not in bad)),
         Drop(f"a DICOM file that {CSV} does not list", tuple(name for name in files if name not in listed)),
         Drop("the DICOM file is refused (see the notes for why)", tuple(wrong)),
         Drop("constant image: every pixel has the same value", tuple(facts.index[facts["constant"] == 1])),
@@ -99,7 +100,7 @@ def _in_scans(places):
 
 
 def _notes(rows, facts, other):
-    notes = []
+    notes = ["masks: none in this data set, so nothing that needs a segmentation mask can run on it"]
     errors = facts["error"][facts["error"] != ""]
     if len(errors):
         notes.append(f"refused files: {len(errors)}, the first: {errors.iloc[0]}")
@@ -120,7 +121,8 @@ def read_hounsfield(row):
 
 def read_mask(row):
     """RSNA has no masks: always an error."""
-    raise problem(f"slice {row['slice_id']} has mask_path {row['mask_path']!r}", "none: RSNA has no masks", "Remove it.")
+    came = f"slice {row['slice_id']} has mask_path {row['mask_path']!r}"
+    raise problem(came, "none, because RSNA has no masks", "Make the table by open_dataset.")
 
 
 def image_shape(row):

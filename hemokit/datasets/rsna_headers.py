@@ -7,17 +7,17 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import pandas as pd
-from tqdm import tqdm
 
 from hemokit.checks import HemokitError
 from hemokit.files import write_whole
 from hemokit.formats.csv_files import flag_column, float_column, integer_column, read_csv
 from hemokit.formats.dicom_files import read_dicom, read_dicom_header
+from hemokit.progress import progress_bar
 
 # bytes and modified_ns tell whether a kept row is still about the file on disk
 FACTS = ("patient_id", "scan_id", "position_mm", "row_spacing_mm", "column_spacing_mm", "repaired", "constant", "error")
 KEPT = ("slice_id", *FACTS, "bytes", "modified_ns", "pixels_checked")
-_SHOW_BAR_FROM = 2000
+_PROCESSES_FROM = 2000  # below, starting them takes longer than the work
 
 
 def read_headers(paths, *, keep=None, check_pixels=False, workers=1, progress=None):
@@ -37,12 +37,14 @@ def read_headers(paths, *, keep=None, check_pixels=False, workers=1, progress=No
     """
     known = _read_kept(keep, check_pixels) if keep else pd.DataFrame(columns=list(KEPT[1:]))
     stamps = {name: _stamp(path) for name, path in paths.items()} if keep else {}
-    fresh = {name for name in known.index if stamps.get(name) == (known.at[name, "bytes"], known.at[name, "modified_ns"])}
+    stamped = zip(known.index, known["bytes"], known["modified_ns"], strict=True)
+    fresh = {name for name, size, modified in stamped if stamps.get(name) == (size, modified)}
     todo = {name: path for name, path in paths.items() if name not in fresh}
-    read = _read_all(todo, check_pixels, workers, progress)
-    facts = pd.DataFrame.from_dict(read, orient="index", columns=list(FACTS))
+    read = _read_all(list(todo.values()), check_pixels, workers, progress)
+    facts = pd.DataFrame(read, index=list(todo), columns=list(FACTS))
     if fresh:
-        facts = pd.concat([known.loc[[name for name in paths if name in fresh], list(FACTS)], facts]) if len(facts) else known.loc[list(fresh), list(FACTS)]
+        kept = known.loc[known.index.isin(fresh), list(FACTS)]
+        facts = pd.concat([kept, facts]) if len(facts) else kept
     facts = facts.reindex(list(paths))
     if keep and todo:
         _write_kept(keep, facts, stamps, check_pixels)
@@ -50,14 +52,13 @@ def read_headers(paths, *, keep=None, check_pixels=False, workers=1, progress=No
 
 
 def _read_all(paths, check_pixels, workers, progress):
-    """dict slice_id -> tuple of `FACTS`."""
-    hide = not progress if progress is not None else len(paths) < _SHOW_BAR_FROM
-    jobs = [(path, check_pixels) for path in paths.values()]
-    bar = {"total": len(jobs), "desc": "reading DICOM headers", "unit": "file", "disable": hide}
-    if workers == 1 or len(jobs) < _SHOW_BAR_FROM:
-        return dict(zip(paths, tqdm(map(_read_one, jobs), **bar), strict=True))
+    """A tuple of `FACTS` for each file."""
+    jobs = [(path, check_pixels) for path in paths]
+    bar = {"total": len(jobs), "description": "reading DICOM headers", "progress": progress}
+    if workers == 1 or len(jobs) < _PROCESSES_FROM:
+        return list(progress_bar(map(_read_one, jobs), **bar))
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        return dict(zip(paths, tqdm(pool.map(_read_one, jobs, chunksize=200), **bar), strict=True))
+        return list(progress_bar(pool.map(_read_one, jobs, chunksize=200), **bar))
 
 
 def _read_one(job):
@@ -66,8 +67,8 @@ def _read_one(job):
         facts = (read_dicom if check_pixels else read_dicom_header)(path)
     except HemokitError as error:
         return (None, None, math.nan, math.nan, math.nan, 0, 0, str(error))
-    constant = int(bool(facts.constant))
-    return (facts.patient_id, facts.series_uid, facts.position_mm[2], *facts.spacing_mm, int(facts.repaired), constant, "")
+    flags = int(facts.repaired), int(bool(facts.constant))
+    return (facts.patient_id, facts.series_uid, facts.position_mm[2], *facts.spacing_mm, *flags, "")
 
 
 def _stamp(path):
@@ -76,7 +77,7 @@ def _stamp(path):
 
 
 def _read_kept(path, check_pixels):
-    """The rows kept in a CSV file, indexed by slice_id; none without the file, or where pixels were not checked but shall be."""
+    """The kept rows, indexed by slice_id: none without the file; with `check_pixels` those whose pixels were read."""
     if not Path(path).is_file():
         return pd.DataFrame(columns=list(KEPT[1:]))
     text = read_csv(path, columns=KEPT, unique="slice_id")

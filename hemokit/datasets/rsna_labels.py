@@ -53,8 +53,10 @@ def read_rsna_labels(path):
     different = np.flatnonzero(rows.value != rows.value[first[cells]])
     if len(different):
         at = int(different[0])
-        came = f"{_names(rows.image[at : at + 1])[0]} {LABELS[rows.label[at]]} is {rows.value[at]}, but not in row {first[cells[at]] + 2}"
-        raise problem(came, "equal labels where an image is listed twice", "Find out which is right.", file=path, row=at + 2)
+        name, label = _names(rows.image[at : at + 1])[0], LABELS[rows.label[at]]
+        came = f"{name} {label} is {rows.value[at]}, but not in row {first[cells[at]] + 2}"
+        expected = "equal labels where an image is listed twice"
+        raise problem(came, expected, "Find out which is right.", file=path, row=at + 2)
     names = _names(images)
     labels = pd.DataFrame(rows.value[first].reshape(-1, len(LABELS)), columns=list(LABELS), index=names)
     repeated = np.unique(codes[first[cells] != np.arange(len(cells))])

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from hemokit.checks import check_choice, check_columns, problem
 from hemokit.formats.csv_files import flag_column, integer_column, read_csv
@@ -21,6 +20,7 @@ from hemokit.labels import ANY, LABELS, SUBTYPES, seven_way
 from hemokit.manifests import find_root, read_manifest
 from hemokit.polygon_labels import read_polygon_labels
 from hemokit.polygons import polygons_to_mask
+from hemokit.progress import progress_bar
 from hemokit.tables import Drop, account, build_table
 
 NAME = "windowed_jpg"
@@ -28,6 +28,9 @@ WINDOWS = ("brain_window", "subdural_window", "max_contrast_window", "brain_bone
 RENDERS = {window: f"{window}_path" for window in WINDOWS}
 DEFAULT_WINDOWS = ("brain_window",)
 CLASSES = (*SUBTYPES, "multi", "normal")
+_NO_PATIENTS = (
+    "patient_id, scan_id and slice_index are missing: a split by patient needs patients= (from the DICOM headers)",
+)
 _LUMA = np.float32([0.299, 0.587, 0.114])  # ITU-R BT.601, as in JPEG
 _MAX_COLOR_DISTANCE = 8  # mean over the pixels; JPEG noise gives 1 to 3, a grey picture about 20
 
@@ -68,7 +71,8 @@ def read_table(root, *, patients=None, keep_odd_sizes=False, required=DEFAULT_WI
         Drop("a render that hemorrhage-labels.csv does not list", tuple(renders.index[~renders.index.isin(known)])),
     ]
     rows_in = sum(len(drop.ids) for drop in drops) + len(rows)
-    rows, drops = _leave_out(rows, drops, "named in flagged.txt", rows.index.isin(_read_flagged(folder / "flagged.txt")))
+    flagged = rows.index.isin(_read_flagged(folder / "flagged.txt"))
+    rows, drops = _leave_out(rows, drops, "named in flagged.txt", flagged)
     for window in required:
         rows, drops = _leave_out(rows, drops, f"no {window} render", rows[RENDERS[window]].isna())
     rows = rows.assign(dataset=NAME, slice_id=rows.index, mask_path=None, image_path=rows[RENDERS["brain_window"]])
@@ -76,9 +80,8 @@ def read_table(root, *, patients=None, keep_odd_sizes=False, required=DEFAULT_WI
     if not keep_odd_sizes:
         rows, drops = _leave_out_odd(rows, drops, progress)
     rows, more = _join_polygons(rows, folder)
-    notes += (*_class_notes(rows), *more) if patients is not None else (
-        "patient_id, scan_id and slice_index are missing: a split by patient needs patients= (joined from the DICOM headers)",
-        *_class_notes(rows), *more)  # fmt: skip
+    notes += _NO_PATIENTS if patients is None else ()
+    notes += (*_class_notes(rows), *more)
     return build_table(rows.drop(columns="class_folder"), rows_in=rows_in, drops=drops, notes=notes)
 
 
@@ -95,7 +98,8 @@ def _read_labels(path):
     wrong = np.flatnonzero(labels[ANY] != labels[list(SUBTYPES)].max(axis=1))
     if len(wrong):
         came = f"{ids[wrong[0]]} has any = {labels[ANY].iloc[wrong[0]]} against its subtypes"
-        raise problem(came, "any = 1 exactly where a subtype is 1", "Correct it.", file=path, row=int(table.index[wrong[0]]))
+        row = int(table.index[wrong[0]])
+        raise problem(came, "any = 1 exactly where a subtype is 1", "Correct it.", file=path, row=row)
     return labels
 
 
@@ -121,25 +125,30 @@ def _list_renders(folder):
                     came = f"{path.stem} stands in {entry['class_folder']} and {name}"
                     raise problem(came, "a slice in one class folder", "Remove one of them.", file=folder)
                 entry[column] = str(path)
-    renders = pd.DataFrame.from_dict(found, orient="index", columns=["class_folder", *RENDERS.values()], dtype=object)
+    columns = ["class_folder", *RENDERS.values()]
+    renders = pd.DataFrame(list(found.values()), index=list(found), columns=columns, dtype=object)
     return renders, (f"{other} files in renders are no renders and were not used",) if other else ()
 
 
 def _class_notes(rows):
     """Say where the class folder and the labels disagree; the labels count."""
     wrong = rows.index[rows["class_folder"].to_numpy(object) != seven_way(rows)]
-    return (f"{len(wrong)} slices lie in a class folder that their labels contradict ({', '.join(wrong[:3])}); the labels count",) if len(wrong) else ()
+    if not len(wrong):
+        return ()
+    return (
+        f"slices in a class folder that their labels contradict (the labels count): {len(wrong)}, such as {wrong[0]}",
+    )
 
 
 def _leave_out_odd(rows, drops, progress):
-    """Leave out the slices that are not of the most frequent size, read from the headers of the brain renders."""
-    hide = not progress if progress is not None else len(rows) < 2000
-    bar = tqdm(rows["image_path"].fillna(rows[RENDERS["subdural_window"]]), desc="reading sizes", unit="file", disable=hide)
-    sizes = pd.Series([read_image_size(path) if isinstance(path, str) else None for path in bar], index=rows.index, dtype=object)
-    if not sizes.notna().any():
+    """Leave out the slices that are not of the most frequent size, as the header of one render says."""
+    paths = rows[list(RENDERS.values())].bfill(axis=1).iloc[:, 0]
+    bar = progress_bar(paths, total=len(paths), description="reading sizes", progress=progress)
+    sizes = pd.Series([read_image_size(path) for path in bar], index=rows.index, dtype=object)
+    if not len(sizes):
         return rows, drops
     usual = sizes.value_counts().index[0]
-    return _leave_out(rows, drops, f"not {usual[1]} x {usual[0]} pixels", [size not in (usual, None) for size in sizes])
+    return _leave_out(rows, drops, f"not {usual[1]} x {usual[0]} pixels", [size != usual for size in sizes])
 
 
 def _join_patients(rows, drops, patients):
@@ -149,8 +158,12 @@ def _join_patients(rows, drops, patients):
         return rows.assign(patient_id=None, scan_id=None, slice_index=empty), drops
     table = patients if isinstance(patients, pd.DataFrame) else _read_patients(patients)
     check_columns(table, ["slice_id", "patient_id"])
-    table = table.drop_duplicates("slice_id").set_index("slice_id").reindex(columns=["patient_id", "scan_id", "slice_index"])
-    rows, drops = _leave_out(rows, drops, "no patient in the table given as patients", ~rows.index.isin(table.index[table["patient_id"].notna()]))
+    twice = table["slice_id"][table["slice_id"].duplicated()]
+    if len(twice):
+        raise problem(f"{twice.iloc[0]} stands twice in patients", "each slice once", "Remove one of the rows.")
+    table = table.set_index("slice_id").reindex(columns=["patient_id", "scan_id", "slice_index"])
+    unknown = ~rows.index.isin(table.index[table["patient_id"].notna()])
+    rows, drops = _leave_out(rows, drops, "no patient in the table given as patients", unknown)
     rows = rows.join(table)
     rows["slice_index"] = rows["slice_index"].astype("Int64")
     return rows, drops
@@ -173,15 +186,18 @@ def _join_polygons(rows, folder):
     """Add polygons_xy, and say what the label files hold."""
     paths = sorted(folder.glob("Results_*.csv"))
     if not paths:
-        return rows.assign(polygons_xy=None), ("masks: no label files (Results_*.csv), so no slice with hemorrhage has a mask",)
+        note = "masks: no label files (Results_*.csv), so no slice with hemorrhage has a mask"
+        return rows.assign(polygons_xy=None), (note,)
     labels = read_polygon_labels(paths)
     polygons = pd.Series(labels["polygons_xy"].to_numpy(), index=labels["slice_id"].to_numpy(object), dtype=object)
     column = pd.Series([polygons.get(name) for name in rows.index], index=rows.index, dtype=object)
     rows = rows.assign(polygons_xy=column)
     positive, labelled = rows[ANY] == 1, column.notna()
     notes = (
-        f"label files: {account(labels)}",
-        f"masks: {int(labelled.sum())} slices have polygons; {int((positive & ~labelled).sum())} slices with hemorrhage have none",
+        f"label files: {account(labels)._replace(notes=())}",
+        "no license was found for the polygon labels: do not pass them on",
+        f"masks: {int(labelled.sum())} slices have polygons; "
+        f"{int((positive & ~labelled).sum())} slices with hemorrhage have none",
     )
     counts = {
         "slices with polygons are not in this table": len(polygons) - int(labelled.sum()),
@@ -198,7 +214,8 @@ def read_image(row, windows):
 def _read_render(row, window):
     path = row[RENDERS[window]]
     if pd.isna(path):
-        raise problem(f"slice {row['slice_id']} has no {window} render", "a JPG for it", f"Open with required=({window!r},).")
+        came = f"slice {row['slice_id']} has no {window} render"
+        raise problem(came, "a JPG for it", f"Open the data set with required=({window!r},).")
     return bone_to_grey(read_image_file(path, channels=3), file=path)
 
 
