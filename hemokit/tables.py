@@ -98,7 +98,7 @@ def check_slice_table(table):
         wrong = values[~values.map(lambda value: isinstance(value, str))]
         if len(wrong):
             raise problem(
-                f"{column} {wrong.iloc[0]!r} is {type(wrong.iloc[0]).__name__}",
+                f"{column} {wrong.tolist()[0]!r} is {type(wrong.tolist()[0]).__name__}",
                 "ids to be strings",
                 "Read ids as text: as numbers, '049' becomes 49.",
                 row=wrong.index[0],
@@ -125,7 +125,7 @@ def _check_labels(table):
         wrong = table[~table[label].isin([0, 1])]
         if len(wrong):
             raise problem(
-                f"slice {wrong['slice_id'].iloc[0]!r} has {label} = {wrong[label].iloc[0]!r}",
+                f"slice {wrong['slice_id'].iloc[0]!r} has {label} = {wrong[label].tolist()[0]!r}",
                 "labels 0 or 1",
                 "Correct the label, or drop the slice and count it.",
                 column=label,

@@ -57,7 +57,7 @@ def window_named(window):
         ) from None
     if not (np.isfinite(window.level) and np.isfinite(window.width) and window.width > 0):
         raise problem(
-            f"the window has level {window.level} and width {window.width}",
+            f"the window has level {window.level:g} and width {window.width:g}",
             "a finite level and a width above 0",
             "Window takes (level, width) in that order; brain is Window(40, 80).",
         )
