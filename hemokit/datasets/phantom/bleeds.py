@@ -186,13 +186,12 @@ def paint_bleeds(canvas, head, spaces, bleeds, covers):
         part = canvas.near(bleed.point, bleed.reach + bleed.rim + 6)
         if part is None:
             continue
-        left, top = np.rint(canvas.to_pixel[:2, 3] - part.to_pixel[:2, 3]).astype(int)
-        window = (slice(top, top + part.x.shape[0]), slice(left, left + part.x.shape[1]))
+        window = canvas.place_of(part)
         near = spaces._replace(**{
             name: field[window] for name, field in spaces._asdict().items() if isinstance(field, np.ndarray)
         })
         rough = noise_at(head.noise, *(f + np.float32(o) for f, o in zip(part[:3], bleed.offset, strict=True)), 17.0)
-        distance = np.maximum(DISTANCES[bleed.subtype](bleed, part, near, rough), near.cavity)
+        distance = np.maximum(DISTANCES[bleed.subtype](bleed, part, near, rough), near.cavity).astype(np.float32)
         if bleed.rim:
             edema = np.maximum(distance - bleed.rim * (1 + 0.35 * rough[..., 1]), near.cavity + 1)
             part.paint(PERIHEMATOMAL_HU, edema, edge=2.5 + 0.3 * bleed.rim)

@@ -2,14 +2,13 @@
 
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
-from hemokit.datasets.phantom.canvas import ball, cover, noise_at, paint_ball, paint_rod, rod
+from hemokit.datasets.phantom.canvas import ball, cover, paint_ball, paint_rod, rod, smooth_noise
 
 CSF = 7.0  # Hounsfield units of cerebrospinal fluid
 FAR = np.float32(99.0)
-RIBBON_MM = 3.0  # thickness of the cortex
+RIBBON_MM = 2.7  # thickness of the cortex
 GYRUS_MM = 26.0  # from one sulcus crest to the next but one
 
 # The lateral ventricle of one side as rods: start, end (x, y, z in mm), radii there.
@@ -56,24 +55,12 @@ def shifted(canvas, masses):
 
 
 def cortex_noise(canvas, head):
-    """Noise whose waves run along the skull's surface, so that sulci (its zero level) point inward.
-
-    Looked up on every second pixel: its waves are far longer than that.
-    """
-    x, y, z = (np.ascontiguousarray(field[::2, ::2]) for field in canvas[:3])
-    radius2 = x * x + y * y + (z + 8) ** 2 + 60
-    inward = np.power(radius2 * np.float32(1 / 62**2), np.float32(-0.28))
-    field = noise_at(head.noise, x * inward, y * inward, z * inward, GYRUS_MM)
-    return _enlarged(field, canvas.x.shape)
+    """Noise whose waves run along the skull's surface, so that sulci (its zero level) point inward."""
+    return smooth_noise(canvas, head.noise, GYRUS_MM, stretch=_inward)
 
 
-def _enlarged(field, shape):
-    """Every second pixel back to all of them; keeps pixel 2 i of the result at pixel i of `field`."""
-    rows, columns = shape
-    double = cv2.resize(field, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
-    matrix = np.float32([[1, 0, 0.5], [0, 1, 0.5]])
-    double = cv2.warpAffine(double, matrix, (double.shape[1], double.shape[0]), borderMode=cv2.BORDER_REPLICATE)
-    return double[:rows, :columns]
+def _inward(x, y, z):
+    return np.power((x * x + y * y + (z + 8) ** 2 + 60) * np.float32(1 / 62**2), np.float32(-0.28))
 
 
 def draw_brain(canvas, head, cavity, masses=()):
@@ -104,7 +91,7 @@ def _parenchyma(canvas, head, cavity, texture):
     """Signed distance to the brain's surface: a gap below the skull, a cord in the canal."""
     surface = cavity + np.float32(head.gap_mm) * (1 + np.float32(0.35) * texture[..., 2])
     if float(canvas.z.min()) < -42:
-        cord = np.hypot(canvas.x * np.float32(0.9), canvas.y - 18) - np.interp(float(canvas.z.max()), [-70, -46], [5.5, 8.5])
+        cord = np.hypot(canvas.x * np.float32(0.9), canvas.y - 18) - float(np.interp(float(canvas.z.max()), [-70, -46], [5.5, 8.5]))
         np.maximum(surface, np.minimum(cord, (-53 - canvas.z) * 2), out=surface)
     return surface
 
@@ -137,12 +124,11 @@ def _sylvian(canvas, head, texture):
     """The Sylvian fissures: in along the temporal lobe's upper side, then along the insula."""
     if float(canvas.z.max()) < -16 or float(canvas.z.min()) > 24:
         return FAR
-    x = np.abs(canvas.x) + 2.2 * texture[..., 3]
-    y, z = canvas.y + 2.2 * texture[..., 1], canvas.z
-    insula = np.abs(x - (40 + 0.1 * (y + 4))) + np.maximum(np.abs(y + 3) - 17, 0)
-    rising = 0.55 * (z - 2)
-    opening = np.abs(y + 12 - 0.3 * (x - 41) - rising) * 0.9 + np.maximum(41 - x, 0)
-    width = np.float32(0.1 + 1.8 * head.sulcus_mm) + 0.5 * texture[..., 2]
+    x = np.abs(canvas.x) + 3 * texture[..., 3]
+    y, z = canvas.y + 3 * texture[..., 1], canvas.z
+    insula = np.abs(x - (39 + 0.16 * (y + 4))) + np.maximum(np.abs(y + 3) - 14, 0)
+    opening = np.abs(y + 13 - 0.55 * (x - 40) - 0.6 * (z - 2)) * 0.85 + np.maximum(40 - x, 0)
+    width = np.float32(1.9 * head.sulcus_mm - 0.2) + 0.6 * texture[..., 2]
     return np.maximum(np.minimum(insula, opening) - width, np.abs(z - 3) - 16)
 
 
@@ -183,8 +169,7 @@ def _join(distance, whole, seen):
     if seen is None:
         return
     part, other = seen
-    left, top = np.rint(whole.to_pixel[:2, 3] - part.to_pixel[:2, 3]).astype(int)
-    window = distance[top : top + other.shape[0], left : left + other.shape[1]]
+    window = distance[whole.place_of(part)]
     np.minimum(window, other, out=window)
 
 
@@ -193,7 +178,7 @@ def _tissue(canvas, head, spaces):
     texture = spaces.texture
     away = np.maximum(np.abs(spaces.midline), _beyond_callosum(canvas) * -40)
     depth = np.minimum(-spaces.cavity, away)
-    sheet = np.maximum(np.abs(texture[..., 0]) * np.float32(GYRUS_MM / 6.3), depth - (15 + 4 * texture[..., 1]))
+    sheet = np.maximum(np.abs(texture[..., 0]) * np.float32(GYRUS_MM / 6.3), depth - (11 + 5 * texture[..., 1]))
     ribbon = np.minimum(np.minimum(sheet, depth), np.maximum(spaces.sulci, 0))
     grey = cover(ribbon - RIBBON_MM, 1.8)
     _deep_nuclei(canvas, grey)
@@ -223,8 +208,7 @@ def _deep_nuclei(canvas, grey):
 
 def _blend(amount, whole, seen, value):
     part, distance = seen
-    left, top = np.rint(whole.to_pixel[:2, 3] - part.to_pixel[:2, 3]).astype(int)
-    window = amount[top : top + distance.shape[0], left : left + distance.shape[1]]
+    window = amount[whole.place_of(part)]
     window += cover(distance, 2.5) * (np.float32(value) - window)
 
 

@@ -45,10 +45,19 @@ class Canvas(NamedTuple):
         bottom, right = int(row + span) + 2, int(column + span) + 2
         if bottom <= top or right <= left or top >= self.x.shape[0] or left >= self.x.shape[1]:
             return None
+        return self.window(slice(top, bottom), slice(left, right))
+
+    def window(self, rows, columns):
+        """The rectangle of this canvas that two slices select (views, not copies)."""
         to_pixel = self.to_pixel.copy()
-        to_pixel[:2, 3] -= (left, top)
-        parts = (field[top:bottom, left:right] for field in self[:4])
-        return Canvas(*parts, to_pixel, *self[5:])
+        to_pixel[:2, 3] -= (columns.start, rows.start)
+        return Canvas(*(field[rows, columns] for field in self[:4]), to_pixel, *self[5:])
+
+    def place_of(self, part):
+        """Where the rectangle `part` of this canvas lies: (rows, columns) as slices, an index for arrays of its shape."""
+        left, top = np.rint(self.to_pixel[:2, 3] - part.to_pixel[:2, 3]).astype(int)
+        rows, columns = part.x.shape
+        return slice(top, top + rows), slice(left, left + columns)
 
     def stretched(self, factors, about):
         """The same canvas in coordinates that are divided by `factors` about the point `about` (a child's small face)."""
@@ -64,6 +73,15 @@ class Canvas(NamedTuple):
         """Draw a shape: `hu` (a number or an array) where `distance` < 0, fading over the edge."""
         alpha = cover(distance, self.edge if edge is None else edge)
         self.hu[...] += alpha * (hu - self.hu)
+
+
+def bounds(inside):
+    """The smallest rectangle that holds all True pixels: (rows, columns) as slices; empty slices without any."""
+    spans = []
+    for axis in (1, 0):
+        hits = np.flatnonzero(inside.any(axis=axis))
+        spans.append(slice(int(hits[0]), int(hits[-1]) + 1) if len(hits) else slice(0, 0))
+    return tuple(spans)
 
 
 def cover(distance, edge):
@@ -196,6 +214,23 @@ def noise_at(block, x, y, z, wavelength_mm):
     high *= weight
     high += low
     return high
+
+
+def smooth_noise(canvas, block, wavelength_mm, stretch=None):
+    """`noise_at` for the pixels of a canvas, looked up on every second or fourth of them where waves are long.
+
+    Args:
+        stretch: function of (x, y, z) that gives a factor on the coordinates, or None.
+    """
+    step = 4 if wavelength_mm > 6 * 4 * canvas.pixel_mm else 2
+    fields = [np.ascontiguousarray(field[::step, ::step]) for field in canvas[:3]]
+    if stretch is not None:
+        factor = stretch(*fields)
+        fields = [field * factor for field in fields]
+    field = noise_at(block, *fields, wavelength_mm)
+    rows, columns = canvas.x.shape
+    matrix = np.float32([[step, 0, 0], [0, step, 0]])
+    return cv2.warpAffine(field, matrix, (columns, rows), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _wrapped(v):

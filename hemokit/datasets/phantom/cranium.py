@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hemokit.datasets.phantom.canvas import Canvas, ball, cover, noise_at, paint_ball
+from hemokit.datasets.phantom.canvas import Canvas, ball, cover, noise_at, paint_ball, smooth_noise
 
 AIR, FAT, SKIN, MUSCLE, WATER = -1000.0, -95.0, 35.0, 56.0, 6.0  # Hounsfield units
 VAULT = (66.0, 83.0, 78.0)  # half axes of an adult's cranial cavity, mm
@@ -16,11 +16,12 @@ def shaped(canvas, head):
     return canvas._replace(x=x, y=y)
 
 
-def cavity_distance(canvas, head):
+def cavity_distance(canvas, head, *, rough=True):
     """Signed distance to the inner table of the skull: vault, the three fossae of its base, foramen magnum.
 
     Args:
         canvas: in `shaped` coordinates.
+        rough: with the irregular outlines of the base.
 
     Returns:
         (cavity, hull), float32, the canvas's shape: negative inside the cranial cavity and the vertebral
@@ -31,12 +32,16 @@ def cavity_distance(canvas, head):
     zmax, zmin = float(z.max()), float(z.min())
     if zmin > 0:
         return distance, distance
+    if rough:
+        # No bone of the base is smooth: bend the coordinates by a few millimetres.
+        bend = smooth_noise(canvas, head.noise, 24.0)
+        x, y, z = (field + np.float32(1.7) * bend[..., i] for i, field in enumerate((x, y, z)))
     away = np.abs(x)
     np.maximum(distance, 0.7 * (_floor(away, y) - z), out=distance)
     ridges = np.minimum(_petrous_distance(away, y, z), _sphenoid_distance(away, y, z))
     np.maximum(ridges, -46 - z, out=ridges)
     if zmin < -30:
-        canal = np.hypot(x * np.float32(0.9), y - 21 - 0.06 * (z + 50)) - np.interp(zmax, [-75, -48], [10.0, 15.0])
+        canal = np.hypot(x * np.float32(0.9), y - 21 - 0.06 * (z + 50)) - float(np.interp(zmax, [-75, -48], [10.0, 15.0]))
         np.minimum(distance, np.maximum(canal, z + 40), out=distance)
     return np.maximum(distance, -ridges), distance
 
@@ -100,24 +105,29 @@ def surface_point(head, azimuth, elevation):
 def _at_points(head, points):
     fields = [column.astype(np.float32)[:, None] for column in points.T]
     canvas = Canvas(*fields, fields[0].copy(), np.eye(3, 4), 1.0, 1.0)
-    return cavity_distance(shaped(canvas, head), head)[1][:, 0].astype(np.float64)
+    return cavity_distance(shaped(canvas, head), head, rough=False)[1][:, 0].astype(np.float64)
 
 
-def thickness(canvas, head):
-    """Thickness of skull and of scalp in mm over the whole cut."""
-    rough = noise_at(head.noise, canvas.x, canvas.y, canvas.z, 70.0)
+def thickness(canvas, head, trauma):
+    """Thickness in mm of skull and scalp over the whole cut, and how swollen the scalp is (0..1)."""
+    rough = smooth_noise(canvas, head.noise, 70.0)
     along = canvas.y * np.float32(1 / 85)
     # The forehead and the occiput are thicker than the temples.
     bone = np.float32(head.vault_mm) * (0.84 + 0.3 * along * along + np.float32(0.1) * rough[..., 1])
-    scalp = np.float32(head.scalp_mm) * (1 + np.float32(0.1) * rough[..., 2])
-    return np.maximum(bone, np.float32(1.2)), scalp
+    scalp = np.float32(head.scalp_mm) * (1 + np.float32(0.15) * rough[..., 2])
+    swollen = None
+    if trauma is not None and trauma.swelling_mm > 0:
+        offsets = (f - np.float32(c) for f, c in zip(canvas[:3], trauma.point, strict=True))
+        swollen = np.exp(sum(o * o for o in offsets) * np.float32(-1 / trauma.swelling_reach**2))
+        scalp += np.float32(trauma.swelling_mm) * swollen
+    return np.maximum(bone, np.float32(1.2)), scalp, swollen
 
 
 def draw_scalp(canvas, outer, scalp):
     """Scalp: skin over fat; returns the signed distance to the skin."""
     skin = outer - scalp
     canvas.paint(FAT, skin)
-    canvas.paint(SKIN, np.abs(skin + np.float32(0.9)) - np.float32(0.8))
+    canvas.paint(SKIN, np.abs(skin + np.float32(0.7)) - np.float32(0.6))
     return skin
 
 
@@ -136,7 +146,7 @@ def draw_temporal_muscle(canvas, skin):
         seen = ball(canvas, (side * 66, -22, -12), (10, 36, 44))
         if seen is not None:
             part, distance = seen
-            part.paint(MUSCLE, np.maximum(distance, skin[_window(canvas, part)] + 2.2))
+            part.paint(MUSCLE, np.maximum(distance, skin[canvas.place_of(part)] + 2.2))
 
 
 def draw_mastoid(canvas, head):
@@ -156,21 +166,13 @@ def draw_mastoid(canvas, head):
         paint_ball(canvas, 1700.0, (side * 32, 9, -29), (9, 5, 5))  # the dense bone around the inner ear
 
 
-def draw_swelling(canvas, head, outer, trauma):
-    """A bump of swollen scalp with blood in it over the place that was hit."""
-    if trauma is None or trauma.swelling_mm <= 0:
+def draw_swelling(canvas, head, outer, skin, swollen, trauma):
+    """Blood and edema in the scalp over the place that was hit."""
+    if swollen is None or float(swollen.max()) < 0.2:
         return
-    part = canvas.near(trauma.point, trauma.swelling_reach * 2.4)
-    if part is None:
-        return
-    window = _window(canvas, part)
-    distance = np.sqrt(sum((f - np.float32(c)) ** 2 for f, c in zip(part[:3], trauma.point, strict=True)))
-    height = head.scalp_mm + trauma.swelling_mm * np.exp(-((distance / trauma.swelling_reach) ** 2))
-    away = outer[window] - height
-    texture = noise_at(head.noise, part.x, part.y, part.z, 9.0)[..., 3]
-    inside = np.maximum(np.maximum(away, -outer[window]), distance - trauma.swelling_reach * 2.2)
-    part.paint(np.float32(trauma.swelling_hu) + 14 * texture, inside)
-    part.paint(SKIN + 10, np.maximum(np.abs(away + 0.8) - 0.9, distance - trauma.swelling_reach * 2.2))
+    texture = smooth_noise(canvas, head.noise, 16.0)
+    inside = np.maximum(np.maximum(skin + 1.5, -outer), (0.3 - swollen) * 12 + 1.2 * texture[..., 1])
+    canvas.paint(np.float32(trauma.swelling_hu) + 9 * texture[..., 3], inside, edge=1.5)
 
 
 def draw_fracture(canvas, head, cavity, outer, trauma):
@@ -180,7 +182,7 @@ def draw_fracture(canvas, head, cavity, outer, trauma):
     part = canvas.near(trauma.point, trauma.fracture_reach)
     if part is None:
         return False
-    window = _window(canvas, part)
+    window = canvas.place_of(part)
     offset = [f - np.float32(c) for f, c in zip(part[:3], trauma.point, strict=True)]
     wobble = noise_at(head.noise, part.x, part.y, part.z, 25.0)[..., 2]
     across = np.abs(sum(o * np.float32(n) for o, n in zip(offset, trauma.fracture_normal, strict=True)) + wobble * 1.5)
@@ -189,9 +191,3 @@ def draw_fracture(canvas, head, cavity, outer, trauma):
     part.paint(30.0, crack)
     return bool((crack < 0).any())
 
-
-def _window(whole, part):
-    """Where the rectangle `part` lies in `whole`, as an index for other arrays of the whole's shape."""
-    left, top = np.rint(whole.to_pixel[:2, 3] - part.to_pixel[:2, 3]).astype(int)
-    rows, columns = part.x.shape
-    return slice(top, top + rows), slice(left, left + columns)

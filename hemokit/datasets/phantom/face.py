@@ -2,12 +2,21 @@
 
 import numpy as np
 
-from hemokit.datasets.phantom.canvas import ball, capsule, noise_at, paint_ball, paint_rod, rod
+from hemokit.datasets.phantom.canvas import ball, capsule, noise_at, paint_ball, paint_rod, rod, smooth_noise
 from hemokit.datasets.phantom.cranium import AIR, FAT, MUSCLE, SKIN, WATER
 
 FACE_TOP = 8.0  # no part of the face lies above this height, mm
 ORIGIN = (0.0, -62.0, -14.0)  # a child's face shrinks towards this point
 BONE = 850.0
+
+
+def bent(canvas, head):
+    """The canvas with its coordinates bent by a few millimetres: no face is made of straight lines."""
+    if float(canvas.z.min()) > FACE_TOP:
+        return canvas
+    bend = smooth_noise(canvas, head.noise, 34.0)
+    fields = [field + np.float32(2.0) * bend[..., i] for i, field in enumerate(canvas[:3])]
+    return canvas._replace(x=fields[0], y=fields[1], z=fields[2], slack=6.0)
 
 
 def face_outline(canvas):
@@ -27,14 +36,14 @@ def face_outline(canvas):
 def draw_flesh(canvas, head, outline):
     """Skin, fat and muscles below the skull."""
     canvas.paint(FAT, outline)
-    texture = noise_at(head.noise, canvas.x, canvas.y, canvas.z * np.float32(0.5), 22.0)
-    # Bellies of muscle with fat between them: where the noise winds around zero there is fat.
-    sheets = np.abs(texture[..., 3]) * 5 - 0.8
-    back = np.maximum(outline + 6 + 1.5 * texture[..., 1], np.maximum(canvas.z + 30, 12 - canvas.y))
-    canvas.paint(MUSCLE, np.maximum(back, -sheets))
-    middle = np.hypot(canvas.x * np.float32(1 / 48), (canvas.y + 14) * np.float32(1 / 32)) - 1
-    canvas.paint(MUSCLE - 4, np.maximum(np.maximum(middle * 32, canvas.z + 38), 0.6 - 5 * np.abs(texture[..., 2])))
-    canvas.paint(SKIN, np.maximum(np.abs(outline + 1) - 0.9, canvas.z + 12))
+    texture = smooth_noise(canvas, head.noise, 24.0)
+    # Bellies of muscle with sheets of fat between them: where the noise winds around zero there is fat.
+    sheets = 0.7 + 0.5 * texture[..., 1] - np.abs(texture[..., 3]) * 5
+    back = np.maximum(outline + 7 + 2 * texture[..., 1], np.maximum(canvas.z + 30, 8 - canvas.y + 4 * texture[..., 0]))
+    middle = (np.hypot(canvas.x * np.float32(1 / 54), (canvas.y + 10) * np.float32(1 / 36)) - 1) * 36
+    flesh = np.minimum(back, np.maximum(middle + 3 * texture[..., 2], canvas.z + 38))
+    canvas.paint(MUSCLE + 4 * texture[..., 0], np.maximum(np.maximum(flesh, sheets), outline + 4))
+    canvas.paint(SKIN, np.maximum(np.abs(outline + 0.8) - 0.7, canvas.z + 12))
     for side in (-1, 1):
         paint_rod(canvas, MUSCLE + 4, (side * 55, -32, -46), (side * 55, -36, -95), (8, 10))  # masseter
         paint_ball(canvas, MUSCLE + 2, (side * 34, -26, -58), (8, 13, 18))  # pterygoids
@@ -106,11 +115,10 @@ def draw_frontal_sinus(canvas, head, cavity, bone):
     if head.air < 0.75:
         return
     cells = noise_at(head.noise, canvas.x * 0.8, canvas.y, canvas.z, 26.0)[..., 0]
-    reach = np.abs(canvas.x) - (17 + 9 * cells)
-    height = np.abs(canvas.z + 4) - (11 + 6 * cells)
+    oval = (np.hypot(canvas.x * np.float32(1 / 22), (canvas.z + 3) * np.float32(1 / 14)) - 1 - 0.4 * cells) * 14
     middle = np.abs(cavity - 0.5 * bone - 1.5) - 0.5 * bone
     front = canvas.y + 52
-    sinus = np.maximum(np.maximum(reach, height), np.maximum(middle, front))
+    sinus = np.maximum(oval, np.maximum(middle, front))
     septum = 0.9 - np.abs(canvas.x + 2 * cells)
     canvas.paint(AIR, np.maximum(sinus, septum))
 
@@ -149,7 +157,7 @@ def draw_ears(canvas, head):
         fold = noise_at(head.noise, part.x, part.y, part.z, 30.0)[..., 1]
         sheet = np.abs((part.x * side - 79) - 0.45 * (part.y - 12) - 3 * fold) - 1.5
         oval = np.hypot((part.y - 16) * np.float32(1 / 15), (part.z + 22) * np.float32(1 / 28)) * 20 - 20
-        part.paint(-15.0, np.maximum(sheet, oval))
+        part.paint(30.0, np.maximum(sheet, oval))
 
 
 def draw_spine(canvas, head):

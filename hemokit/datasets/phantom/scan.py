@@ -8,11 +8,14 @@ import numpy as np
 
 from hemokit.checks import problem
 from hemokit.datasets.phantom import brain, cranium, face, scanner
+from hemokit.datasets.phantom.canvas import bounds
 from hemokit.datasets.phantom.bleeds import draw_bleeds, draw_trauma, masses_of, paint_bleeds
 from hemokit.datasets.phantom.head import draw_head
 from hemokit.labels import SUBTYPES
 
 POSITIVE_PATIENTS = 36 / 82  # of CT-ICH
+HURT_NORMALS = 0.3  # share of patients without a bleed who have a swollen scalp
+CRACKED_POSITIVE, CRACKED_NORMAL = 0.6, 0.1  # share of hurt patients with a fracture
 
 # How many of CT-ICH's 36 positive patients have which subtypes (from its two CSV files).
 MIX = {
@@ -65,16 +68,8 @@ def make_scan(patient_id, *, seed, image_size=512, num_slices=None, subtypes=Non
         HemokitError: a seed or size that is no whole number, a size below 64, an unknown subtype.
     """
     subtypes = _check(patient_id, seed, image_size, num_slices, subtypes, age_years)
-    rng = np.random.default_rng(_entropy(patient_id, seed))
-    head = draw_head(rng, age_years)
-    subtypes = _draw_subtypes(rng) if subtypes is None else subtypes
-    pose, num_slices = scanner.draw_pose(rng, head, num_slices)
-    hurt = bool(subtypes) or rng.random() < 0.3
-    trauma = draw_trauma(rng, head, fracture=rng.random() < (0.6 if subtypes else 0.12)) if hurt else None
-    bleeds = draw_bleeds(rng, head, subtypes, trauma)
-    patient = Patient(head, pose, trauma, bleeds, masses_of(bleeds))
-    slice_rngs = rng.spawn(num_slices)
-    slices = [make_slice(patient, index, image_size, slice_rngs[index]) for index in range(num_slices)]
+    patient = draw_patient(patient_id, seed, num_slices=num_slices, subtypes=subtypes, age_years=age_years)
+    slices = [make_slice(patient, index, image_size) for index in range(patient.num_slices)]
     return _gather(patient, slices, image_size)
 
 
@@ -86,9 +81,27 @@ class Patient(NamedTuple):
     trauma: object
     bleeds: list
     masses: list
+    num_slices: int
+    entropy: int  # where the noise of the slices comes from
 
 
-def make_slice(patient, index, image_size, rng):
+def draw_patient(patient_id, seed, *, num_slices=None, subtypes=None, age_years=None):
+    """Draw a patient without making any slice; arguments as in `make_scan`, already checked."""
+    entropy = _entropy(patient_id, seed)
+    rng = np.random.default_rng(entropy)
+    head = draw_head(rng, age_years)
+    drawn = _draw_subtypes(rng)
+    subtypes = drawn if subtypes is None else subtypes
+    pose, num_slices = scanner.draw_pose(rng, head, num_slices)
+    hurt, cracked = rng.random(2)
+    trauma = None
+    if subtypes or hurt < HURT_NORMALS:
+        trauma = draw_trauma(rng, head, fracture=cracked < (CRACKED_POSITIVE if subtypes else CRACKED_NORMAL))
+    bleeds = draw_bleeds(rng, head, subtypes, trauma)
+    return Patient(head, pose, trauma, bleeds, masses_of(bleeds), num_slices, entropy)
+
+
+def make_slice(patient, index, image_size):
     """Make one slice: the mean of a few thin cuts, sharpened or shrunk to the image, with artifacts and noise.
 
     Returns:
@@ -105,9 +118,10 @@ def make_slice(patient, index, image_size, rng):
         for share, covered in zip(shares, [*covers.values(), inside], strict=True):
             share += covered
         cracked |= crack
+    rng = np.random.default_rng((patient.entropy, index))
     hu /= scanner.NUM_CUTS
     shares /= scanner.NUM_CUTS
-    scanner.add_beam_hardening(hu, rng)
+    scanner.add_beam_hardening(hu)
     hu, shares = _resized(hu, image_size), [_resized(share, image_size) for share in shares]
     scanner.add_head_rest(hu, patient.pose, index)
     scanner.add_noise(hu, patient.pose, rng)
@@ -125,20 +139,24 @@ def draw_cut(patient, height_mm, size, present):
         (hu, covers dict subtype -> share of a pixel, share inside the skull, whether a fracture shows)
     """
     head, trauma = patient.head, patient.trauma
-    canvas = scanner.make_canvas(patient.pose, head, size, height_mm)
+    whole = scanner.make_canvas(patient.pose, head, size, height_mm)
     covers = {subtype: np.zeros((size, size), np.float32) for subtype in present}
-    canvas = cranium.shaped(canvas, head)
+    inside = np.zeros((size, size), np.float32)
+    canvas = cranium.shaped(whole, head)
+    canvas = canvas.window(*_head_bounds(canvas, patient))
+    if not canvas.x.size:
+        return whole.hu, covers, inside, False
     cavity, hull = cranium.cavity_distance(canvas, head)
-    bone, scalp = cranium.thickness(canvas, head)
+    bone, scalp, swollen = cranium.thickness(canvas, head, trauma)
     outer = hull - bone
-    lower = canvas.stretched((head.face,) * 3, face.ORIGIN)
+    lower = face.bent(canvas.stretched((head.face,) * 3, face.ORIGIN), head)
     with_face = float(lower.z.min()) < face.FACE_TOP
     if with_face:
         face.draw_flesh(lower, head, face.face_outline(lower))
         face.draw_ears(lower, head)
     skin = cranium.draw_scalp(canvas, outer, scalp)
     cranium.draw_temporal_muscle(canvas, skin)
-    cranium.draw_swelling(canvas, head, outer, trauma)
+    cranium.draw_swelling(canvas, head, outer, skin, swollen, trauma)
     if with_face:
         face.draw_face_bones(lower, head)
         face.draw_spine(lower, head)
@@ -149,9 +167,26 @@ def draw_cut(patient, height_mm, size, present):
         face.draw_orbits(lower, head)
         face.draw_frontal_sinus(canvas, head, cavity, bone)
     crack = cranium.draw_fracture(canvas, head, cavity, outer, trauma)
-    spaces = brain.draw_brain(canvas, head, cavity, patient.masses)
-    paint_bleeds(canvas, head, spaces, patient.bleeds, covers)
-    return canvas.hu, covers, (cavity < 0).astype(np.float32), crack
+    place = bounds(cavity < 1)
+    part = canvas.window(*place)
+    if part.x.size:
+        spaces = brain.draw_brain(part, head, cavity[place], patient.masses)
+        brain_place = whole.place_of(part)
+        paint_bleeds(part, head, spaces, patient.bleeds, {name: cover[brain_place] for name, cover in covers.items()})
+        inside[brain_place] = cavity[place] < 0
+    return whole.hu, covers, inside, crack
+
+
+def _head_bounds(canvas, patient):
+    """A rectangle that holds all of the head in this cut, found on every eighth pixel."""
+    head, step = patient.head, 8
+    coarse = canvas._replace(**{name: field[::step, ::step] for name, field in canvas._asdict().items() if name in "xyz"})
+    outside = 1.5 * head.vault_mm + 1.6 * head.scalp_mm + (patient.trauma.swelling_mm if patient.trauma else 0) + 3
+    near = cranium.cavity_distance(coarse, head, rough=False)[1] < outside
+    if float(coarse.z.min()) < face.FACE_TOP:
+        near |= face.face_outline(coarse) < 20
+    # One more coarse pixel on each side, for what lies between them.
+    return tuple(slice(max(s.start - 1, 0) * step, (s.stop + 1) * step) for s in bounds(near))
 
 
 def _resized(image, size):

@@ -29,11 +29,11 @@ class Pose(NamedTuple):
 
 def draw_pose(rng, head, num_slices):
     """Draw how this patient was scanned; returns (Pose, number of slices)."""
-    turned = rng.normal(0, 22) if rng.random() < 0.3 else rng.normal(0, 5)
+    turned = rng.normal(0, 18) if rng.random() < 0.2 else rng.normal(0, 4)
     yaw, pitch, roll = np.deg2rad([turned, rng.normal(0, 9), rng.normal(0, 3.5)])
     rotation = _rotation(yaw, pitch, roll)
     tall = float(head.scale[2])
-    top = 79.0 * tall * rng.uniform(0.9, 1.02)
+    top = 79.0 * tall * rng.uniform(0.8, 1.0)
     covered = top + rng.uniform(62, 92) * tall * (0.8 + 0.2 * head.face)
     spacing = 5.0 if head.age_years > 1.5 else 4.0
     if num_slices is None:
@@ -51,7 +51,7 @@ def draw_pose(rng, head, num_slices):
         lowest_mm=top - (num_slices - 1) * round(spacing, 2),
         noise_hu=rng.uniform(2.3, 4.6),
         rest_radius_mm=rng.uniform(0.44, 0.56) * field,
-        rest_bottom_mm=rng.uniform(0.46, 0.66) * field,
+        rest_bottom_mm=rng.uniform(0.54, 0.72) * field,
         rest_step_mm=step,
     ), num_slices  # fmt: skip
 
@@ -107,7 +107,7 @@ def add_head_rest(hu, pose, index):
     np.maximum(hu[start:], shell * 1350 - 1000, out=hu[start:])
 
 
-def add_beam_hardening(hu, rng):
+def add_beam_hardening(hu):
     """Dark bands between dense bones and faint streaks beside them, in one slice.
 
     The smoothed bone is spread sideways (from one petrous bone to the other) and taken off again: the
