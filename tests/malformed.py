@@ -112,9 +112,9 @@ def dicom(rng, *, syntax="1.2.840.10008.1.2.1", stored=None, **fields):
     dataset.PixelData = stored.tobytes()
     with pydicom.config.disable_value_validation():
         for name, value in fields.items():
-            if value is None:
+            if name in dataset:
                 delattr(dataset, name)
-            else:
+            if value is not None:
                 setattr(dataset, name, value)
     if "PixelData" in dataset:
         dataset["PixelData"].VR = "OW"
@@ -299,6 +299,7 @@ def _dicom():
     yield "no DICM", lambda rng: GOOD["dcm"](rng)[132:]
     yield "noise named .dcm", noise
     yield "JPEG named .dcm", GOOD["jpg"]
+    yield "slope text", lambda rng: dicom_bytes(dicom(rng, RescaleSlope="7.25")).replace(b"7.25", b"one ")
     for name in (
         *("RescaleSlope", "RescaleIntercept", "PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"),
         *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Modality", "PhotometricInterpretation"),
@@ -310,7 +311,6 @@ def _dicom():
         "slope NaN": {"RescaleSlope": "NaN"},
         "slope negative": {"RescaleSlope": "-1"},
         "slope 1000": {"RescaleSlope": "1000"},
-        "slope text": {"RescaleSlope": "one"},
         "two slopes": {"RescaleSlope": ["1", "2"]},
         "intercept 3000": {"RescaleIntercept": "33000"},
         "MONOCHROME1": {"PhotometricInterpretation": "MONOCHROME1"},

@@ -28,7 +28,7 @@ from hemokit.checks import problem
 from hemokit.formats.bounded import caught_warnings, file_size, library_errors, read_bytes
 from hemokit.formats.dicom_header import TAGS, check_layout, integer, read_facts, stored_range
 
-MAX_BYTES = 2**26
+MAX_BYTES = 2**24  # twice the largest slice that is read
 MAX_PIXELS = 2**22  # 2048 x 2048
 _MAX_PACKED_PIXELS = 2**20  # RLE unpacks up to 64 bytes from one
 _UNCOMPRESSED = {"1.2.840.10008.1.2": "<", "1.2.840.10008.1.2.1": "<", "1.2.840.10008.1.2.2": ">"}
@@ -110,9 +110,10 @@ def _transfer_syntax(path):
         syntax = str(meta.get("TransferSyntaxUID", ""))
     if syntax in _UNCOMPRESSED or syntax == _RLE:
         return syntax
-    from pydicom.uid import UID
+    from pydicom.uid import UID_dictionary
 
-    came = f"the transfer syntax is {syntax} ({UID(syntax).name})" if syntax else "there is no transfer syntax"
+    name = UID_dictionary.get(syntax, ("unknown",))[0]
+    came = f"the transfer syntax is {syntax} ({name})" if syntax else "there is no transfer syntax"
     raise problem(
         came,
         "uncompressed pixels or RLE",

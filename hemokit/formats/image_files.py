@@ -25,7 +25,7 @@ from hemokit.formats.bounded import file_size, library_errors, read_bytes
 from hemokit.formats.image_headers import (
     PNG_START,
     check_jpeg_end,
-    check_png_chunks,
+    checked_png,
     read_jpeg_header,
     read_png_header,
 )
@@ -61,7 +61,7 @@ def read_image_file(path, *, channels=None, max_pixels=MAX_PIXELS):
     if header.kind == "JPEG":
         check_jpeg_end(data, path)
     else:
-        check_png_chunks(data, header, path)
+        data = checked_png(data, header, path)
     with library_errors(path, "decoding the image"):
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     _check_decoded(image, header, path)

@@ -117,8 +117,13 @@ def _png_chunk(data, position, path):
     return size, kind, payload
 
 
-def check_png_chunks(data, header, path):
-    """Walk all chunks, and unpack the pixels once to see that they are as many as announced."""
+def checked_png(data, header, path):
+    """Walk all chunks and unpack the pixels once, to see that both are whole.
+
+    Returns:
+        the bytes of the same picture without the chunks that do not belong to the pixels (texts, profiles),
+        which could unpack to anything.
+    """
     position, pixels, kind = 8, [], b""
     while kind != b"IEND":
         size, kind, payload = _png_chunk(data, position, path)
@@ -131,13 +136,20 @@ def check_png_chunks(data, header, path):
             pixels.append(payload)
     if position != len(data):
         raise _trailing(path, len(data) - position)
+    packed = b"".join(pixels)
     expected = header.height * (1 + header.width * header.channels * header.bits // 8)
     inflate = zlib.decompressobj()
     with library_errors(path, "unpacking the PNG"):
-        found = len(inflate.decompress(b"".join(pixels), expected + 1))
+        found = len(inflate.decompress(packed, expected + 1))
     if found != expected or not inflate.eof:
-        came = f"the PNG unpacks to {found:,} bytes" if found <= expected else "the PNG unpacks to more bytes"
+        came = f"the PNG unpacks to {found:,} bytes" if found < expected else "the PNG unpacks to more bytes"
         raise problem(came, f"the {expected:,} bytes of its header", "The file is damaged.", file=path)
+    return data[:33] + b"".join(_packed_chunk(*chunk) for chunk in ((b"IDAT", packed), (b"IEND", b"")))
+
+
+def _packed_chunk(kind, payload):
+    checksum = zlib.crc32(payload, zlib.crc32(kind))
+    return len(payload).to_bytes(4, "big") + kind + payload + checksum.to_bytes(4, "big")
 
 
 def _check_orientation(tiff, path):
