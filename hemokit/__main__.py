@@ -140,12 +140,14 @@ def check_data(
     from hemokit import integrity
 
     if write_checksums is not None:
-        integrity.write_checksums(root, write_checksums)
-        print(f"Wrote the checksums of {root} to {write_checksums}")
+        sums = integrity.write_checksums(root, write_checksums)
+        print(f"Wrote {len(sums)} checksums to {write_checksums}")
     findings = integrity.check_root(root, checksums=checksums)
     for finding in findings:
         print(finding)
-    return 0
+    wrong = sum(finding.ok is False for finding in findings)
+    print(f"{wrong} wrong." if wrong else "Nothing wrong was found.")
+    return int(wrong > 0)
 
 
 @data.command("fetch")

@@ -59,13 +59,16 @@ def _data(root):
     if root is None:
         from hemokit.datasets.phantom import phantom_root
 
-        phantom_root(progress=sys.stderr.isatty())  # once for all lessons, and not in the time of the first
+        # Once for all lessons, and not in the time of the first; a later run finds it in the cache.
+        print("Preparing the phantom ...", flush=True)
+        phantom_root(progress=sys.stderr.isatty())
         return "the synthetic phantom", {}
-    from hemokit.datasets import recognize
+    from hemokit.datasets import find_dataset
+    from hemokit.manifests import is_phantom
 
-    name, _ = recognize(root)
-    root = Path(root).expanduser().resolve()
-    return f"{name} in the folder {root.name}", {"DATA": str(root)}
+    name, inside = find_dataset(root)
+    kind = "a synthetic phantom" if is_phantom(inside) else "real data"
+    return f"{kind} ({name}) in the folder {inside.name}", {"DATA": str(Path(root).expanduser().resolve())}
 
 
 class _Progress:
