@@ -27,7 +27,7 @@ EVERY = pytest.mark.parametrize("slug", SOURCES)
 DRAWS = re.compile(
     r"\b(show_slice|montage|confusion_heatmap|curves|imshow|subplots|plt\.\w+)\(|\.(plot|hist|bar|barh|scatter)\("
 )
-SHOWS_CT = re.compile(r"\b(show_slice|montage|imshow)\(")
+SHOWS_CT = re.compile(r"\b(show_slice|montage)\(|cmap=.gray")
 SECONDS = 75  # a lesson on 2 cores
 
 
@@ -92,6 +92,16 @@ def test_size_and_rhythm(slug):
     assert 4 <= statistics.median(sizes) <= 6, sorted(sizes)
     assert max(sizes) <= 25
     assert max(map(len, runs)) <= 3
+
+
+@EVERY
+def test_text_fits_its_page(slug):
+    """Code is at most 98 wide, as the page is; there is no TeX, which a page without network cannot set."""
+    for cell in cells_of(slug):
+        if cell.cell_type == "code":
+            assert [line for line in cell.source.splitlines() if len(line) > 98] == []
+        else:
+            assert "$" not in cell.source
 
 
 @EVERY

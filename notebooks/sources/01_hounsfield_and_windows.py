@@ -21,7 +21,7 @@ if find_spec("hemokit") is None:
     places = [Path(".."), Path("/content/hemokit"), *Path("/kaggle/input").glob("*hemokit*")]
     found = [place for place in places if (place / "pyproject.toml").is_file()]
     if not found:
-        raise FileNotFoundError("hemokit is missing: put its folder at /content/hemokit, or add it to Kaggle's input.")
+        raise FileNotFoundError("Put hemokit at /content/hemokit, or add it to Kaggle's input.")
     get_ipython().run_line_magic("pip", f"install --quiet {found[0]}")
 
 # %% [markdown]
@@ -39,10 +39,10 @@ import numpy as np
 import pandas as pd
 
 from hemokit import check
-from hemokit.datasets import HOUNSFIELD, open_dataset, read_hounsfield, read_image
+from hemokit.datasets import HOUNSFIELD, open_dataset, read_hounsfield, read_image, read_mask
 from hemokit.datasets.phantom import phantom_root
 from hemokit.plots import montage, show_slice
-from hemokit.windows import BONE, BRAIN, NAMED, SOFT_TISSUE, SUBDURAL, apply_window, stack_windows
+from hemokit.windows import BRAIN, NAMED, apply_window, stack_windows
 
 # %% [markdown]
 # A scanner does not take a picture. It measures, for every small box of the head, how strongly that box stops X-rays.
@@ -52,18 +52,20 @@ from hemokit.windows import BONE, BRAIN, NAMED, SOFT_TISSUE, SUBDURAL, apply_win
 table = open_dataset(DATA or phantom_root("ct_ich_nifti", num_patients=12, seed=SEED))
 hu_table = table
 if table["dataset"].iloc[0] not in HOUNSFIELD:
-    print("This folder holds JPGs, which have no Hounsfield units: all but one part of the lesson uses the phantom.")
+    print("This folder holds JPGs, without Hounsfield units: all parts but one use the phantom.")
     hu_table = open_dataset(phantom_root("ct_ich_nifti", num_patients=12, seed=SEED))
-source = "real scans" if DATA and hu_table is table else "phantom (synthetic)"
-print(f"Hounsfield units from: {source}, {len(hu_table)} slices of {hu_table['patient_id'].nunique()} patients")
+source = "real scans" if DATA and hu_table is table else "phantom"
+print(f"Hounsfield units: {source}, {len(hu_table)} slices, {hu_table['scan_id'].nunique()} scans")
 
 # %% [markdown]
 # ## One number a pixel
-# The number is given in **Hounsfield units** (HU). With $\mu$ for how strongly a material stops X-rays,
+# The number is given in **Hounsfield units** (HU). With `mu` for how strongly a material stops X-rays:
 #
-# $$\mathrm{HU} = 1000 \cdot \frac{\mu - \mu_\mathrm{water}}{\mu_\mathrm{water}}$$
+# ```
+# HU = 1000 * (mu - mu_water) / mu_water
+# ```
 #
-# so water is 0 and air, which stops nothing, is -1000. The scale is the same on every scanner in the world. No
+# So water is 0, and air, which stops next to nothing, is -1000. The scale is the same on every scanner in the world. No
 # photograph has anything like it.
 #
 # | material | HU, about |
@@ -88,7 +90,8 @@ scan = hu_table[hu_table["patient_id"] == per_patient.idxmax()].reset_index(drop
 positive = scan[scan["any"] == 1]
 row = positive.iloc[len(positive) // 2]
 hounsfield = read_hounsfield(row)  # float32 (height, width)
-print(f"slice {row['slice_id']}: {hounsfield.shape}, from {hounsfield.min():.0f} to {hounsfield.max():.0f} HU")
+print(f"slice {row['slice_id']}: {hounsfield.shape} pixels")
+print(f"from {hounsfield.min():.0f} to {hounsfield.max():.0f} HU")
 
 # %% [markdown]
 # **Predict**: we draw the lowest number black, the highest white, all others in between. What will you see of the brain?
@@ -101,7 +104,7 @@ fig, axes = plt.subplots(1, 2, figsize=(11, 4.5), layout="constrained")
 shown = axes[0].imshow(hounsfield, cmap="gray")
 fig.colorbar(shown, ax=axes[0], label="HU")
 axes[0].axhline(len(hounsfield) // 2, color="C1")
-axes[0].set(title=f"All HU at once ({source})", xticks=[], yticks=[])
+axes[0].set(title=f"All HU at once, {source}", xticks=[], yticks=[])
 axes[1].plot(hounsfield[len(hounsfield) // 2], color="C1")
 axes[1].set(title="Along the orange line", xlabel="column (pixel)", ylabel="HU");
 
@@ -174,9 +177,10 @@ named
 # alt: beside bone stays visible. Soft tissue: the brain is an even gray. Bone: the skull shows its layers, the brain is
 # alt: dark and empty.
 fig, axes = plt.subplots(1, 4, figsize=(14, 4), layout="constrained")
-for ax, (name, window) in zip(axes, {"brain": BRAIN, "subdural": SUBDURAL, "soft tissue": SOFT_TISSUE, "bone": BONE}.items()):
-    show_slice(apply_window(hounsfield, window), ax=ax, title=f"{name} window\n{window.low:g} to {window.high:g} HU")
-fig.suptitle(f"One slice, four windows ({source})");
+for ax, name in zip(axes, ("brain", "subdural", "soft_tissue", "bone")):
+    limits = f"{NAMED[name].low:g} to {NAMED[name].high:g} HU"
+    show_slice(apply_window(hounsfield, name), ax=ax, title=f"{name} window\n{limits}")
+fig.suptitle(f"One slice, four windows, {source}");
 
 # %% [markdown]
 # The brain window shows blood best, and paints the skull the same white. A thin subdural bleed along the skull then melts
@@ -214,20 +218,20 @@ print(composite.shape, composite.dtype)
 # Now look at a whole scan this way: six slices from the neck up, fahim's colors above, math7243's below.
 
 # %%
-# alt: Six slices from the base of the skull to the top, twice. In fahim's colors the brain is orange to pink and bone
-# alt: white; in math7243's the brain is purple and bone takes on green and white. Blood is the brightest spot in the
-# alt: brain in both.
+# alt: Six slices from the base of the skull to the top, twice. In fahim's colors the brain is violet, bone white
+# alt: and fresh blood pink; in math7243's the brain is brown, bone bright pink, and skin and fat dark green.
 rows = scan.iloc[np.linspace(0.1 * len(scan), 0.9 * len(scan), 6).astype(int)]
 slices = [read_hounsfield(each) for _, each in rows.iterrows()]
 images = [stack_windows(each, ("brain", "subdural", "soft_tissue")) for each in slices]
 images += [stack_windows(each, ("brain", "bone", "subdural")) for each in slices]
-titles = [f"{who}, slice {index}" for who in ("fahim", "math7243") for index in rows["slice_index"]]
+names = ("fahim", "math7243")
+titles = [f"{name}, slice {index}" for name in names for index in rows["slice_index"]]
 axes = montage(images, titles=titles, columns=6)
-axes[0].figure.suptitle(f"Windows as red, green, blue ({source})");
+axes[0].figure.suptitle(f"Three windows as red, green and blue, {source}");
 
 # %% [markdown]
-# The colors mean nothing to a doctor, and the network does not mind. Where a color is pure, one window saw what the
-# others did not.
+# The colors mean nothing to a doctor, and the network does not mind. Where there is a tint, one window saw what another
+# did not: fat is black in the brain window, and green below because the bone window still shows it.
 
 # %% [markdown]
 # ## Where the tissues lie
@@ -238,26 +242,43 @@ sample = hu_table.sample(min(60, len(hu_table)), random_state=SEED)
 stack = [read_hounsfield(each) for _, each in sample.iterrows()]
 values = np.concatenate([each.ravel() for each in stack])
 inside = values[values > -500]
-print(f"{len(stack)} slices, {len(values):,} pixels; {1 - len(inside) / len(values):.0%} of them are air")
+air = 1 - len(inside) / len(values)
+print(f"{len(stack)} slices, {len(values):,} pixels; {air:.0%} of them are air")
 
 # %%
-# alt: Two histograms on a log scale. Left, all Hounsfield units: a tall peak at air, one near 30, and a long low tail of
-# alt: bone. Right, the part from -150 to 250 HU with the brain, subdural and soft-tissue windows as bars above it: fluid
-# alt: and brain are one double hump inside the brain window.
+# alt: Two histograms. Left, all Hounsfield units on a log scale: a tall peak at air, one near 30, and a long low tail of
+# alt: bone. Right, the part from -150 to 250 HU with the brain, subdural and soft-tissue windows as bars: a peak of fat
+# alt: near -95, a tall peak of brain near 30 in the middle of the brain window, a small one near 55.
 fig, axes = plt.subplots(1, 2, figsize=(12, 4), layout="constrained")
-axes[0].hist(values, bins=np.arange(-1100, 2001, 20), color="0.5")
+axes[0].hist(values, bins=np.arange(-1100, 2001, 20), color="0.5", log=True)
+axes[0].set(xlabel="HU", ylabel="pixels (log)", title=f"All HU, {len(stack)} slices, {source}")
 axes[1].hist(inside, bins=np.arange(-150, 251, 2), color="0.5")
-for height, name in zip((0.75, 0.85, 0.95), ("soft_tissue", "subdural", "brain")):
-    window = NAMED[name]
-    axes[1].plot([window.low, window.high], [height] * 2, lw=5, transform=axes[1].get_xaxis_transform(), label=name)
-axes[1].legend(title="window", loc="upper right")
-axes[1].set(xlim=(-150, 250), xlabel="HU", ylabel="pixels", title="Soft tissue, with three windows")
-axes[0].set(yscale="log", xlabel="HU", ylabel="pixels (log)", title=f"All HU, {len(stack)} slices ({source})");
+bars = axes[1].get_xaxis_transform()  # x in HU, y in parts of the height
+for height, name in zip((0.8, 0.87, 0.94), ("soft_tissue", "subdural", "brain")):
+    axes[1].plot([NAMED[name].low, NAMED[name].high], [height] * 2, lw=5, transform=bars, label=name)
+axes[1].legend(title="window", loc="center right")
+axes[1].set(xlim=(-150, 250), xlabel="HU", ylabel="pixels", title="Soft tissue and three windows");
 
 # %% [markdown]
-# Brain and fluid sit in a few dozen HU. Where is the blood? Nowhere: it is too rare to make a hump of its own, and its
-# values overlap with calcifications, with partly filled bone pixels, and with noise. That is why no threshold on HU solves
-# the problem, and why this course is longer than one lesson.
+# Fat lies left of zero, the brain in the middle of its window. And blood? There is a small hill near 55 HU, in the
+# phantom at least, just where fresh blood should be. **Predict**: of all pixels from 50 to 80 HU, what part is blood? The
+# masks know.
+
+# %%
+with_mask = hu_table[hu_table["mask_path"].notna()].head(40)
+if len(with_mask):
+    masks = np.stack([read_mask(each) for _, each in with_mask.iterrows()])
+    bright = np.stack([read_hounsfield(each) for _, each in with_mask.iterrows()])
+    bright = (bright >= 50) & (bright <= 80)
+    print(f"{masks[bright].mean():.0%} of the pixels from 50 to 80 HU are blood,")
+    print(f"and {bright[masks].mean():.0%} of the blood has 50 to 80 HU ({source}).")
+else:
+    print("This folder has no masks: nobody can say which of these pixels are blood.")
+
+# %% [markdown]
+# And these were only slices *with* hemorrhage. The hill is mostly muscle, and the rest is the edge of the skull, where a
+# pixel is part bone and part brain. Blood also spreads out of its range: old blood is darker. This is why no threshold on
+# HU solves the problem, and why this course is longer than one lesson.
 
 # %% [markdown]
 # ## What a JPG has lost
@@ -269,24 +290,25 @@ axes[0].set(yscale="log", xlabel="HU", ylabel="pixels (log)", title=f"All HU, {l
 back = {}
 for name in ("brain", "bone"):
     window = NAMED[name]
-    picture = np.round(apply_window(hounsfield, window) * 255).astype(np.uint8)  # what the file keeps
-    back[name] = window.low + picture / 255 * window.width  # all that can be got back
-shades = {name: len(np.unique(each[(hounsfield > 0) & (hounsfield < 80)])) for name, each in back.items()}
-print("different values left between 0 and 80 HU:", shades)
+    saved = np.round(apply_window(hounsfield, window) * 255).astype(np.uint8)  # what a file keeps
+    back[name] = window.low + saved / 255 * window.width  # all that can be got back
+    values_left = np.unique(back[name][(hounsfield > 0) & (hounsfield < 80)])
+    print(f"{name} JPG: {len(values_left)} different values left between 0 and 80 HU")
 
 # %%
-# alt: Four pictures. Brain JPG in the brain window: fine. Brain JPG in the bone window: a flat disk without any skull
-# alt: detail. Bone JPG in the brain window: coarse blotches of few shades. Bone JPG in the bone window: fine.
+# alt: A corner of brain and skull, four times. Brain JPG in the brain window: fine. Brain JPG in the bone window: gray, no
+# alt: skull at all. Bone JPG in the brain window: patches of a few shades. Bone JPG in the bone window: fine.
+height, width = hounsfield.shape
+corner = slice(height // 4, height // 2), slice(width // 2, 7 * width // 8)
 pairs = [(name, window) for name in ("brain", "bone") for window in ("brain", "bone")]
-images = [apply_window(back[name], window) for name, window in pairs]
-titles = [f"from the {name} JPG,\nshown in the {window} window" for name, window in pairs]
-axes = montage(images, titles=titles, columns=4)
-axes[0].figure.suptitle(f"What 8 bits kept ({source})");
+images = [apply_window(back[name], window)[corner] for name, window in pairs]
+axes = montage(images, titles=[f"{name} JPG\nin {window} window" for name, window in pairs], columns=4)
+axes[0].figure.suptitle(f"What 8 bits kept, {source}");
 
 # %% [markdown]
-# The surprise is the third one. The bone JPG looked perfect, yet it spreads 255 steps over 2800 HU: **one step is 11 HU**.
-# White and gray matter, about 10 HU apart, fall on the same or the next shade, and a handful of shades is left for the
-# brain. In the other direction it is worse: everything above 80 HU is the same white, so the skull is gone.
+# The second one was to be expected: everything above 80 HU was the same white, so the skull is gone. The surprise is the
+# third. The bone JPG (fourth picture) looks perfect, yet it spreads 255 steps over 2800 HU: **one step is 11 HU**. White
+# and gray matter, about 10 HU apart, fall on the same shade or the next, and thin bleeds fall with them.
 #
 # Nothing brings it back. This is why `read_hounsfield` refuses a JPG instead of guessing.
 
@@ -297,10 +319,11 @@ axes[0].figure.suptitle(f"What 8 bits kept ({source})");
 # as 4095.
 
 # %%
-true = np.maximum(hounsfield.round().astype(int), -1000)  # the demonstration needs nothing below -1000
+true = np.maximum(hounsfield.round().astype(int), -1000)  # this storage holds nothing below -1000
 stored_values = (true % 4096).astype(np.uint16)
-places = {"air": true.argmin(), "bone": true.argmax(), "middle": true.size // 2 + true.shape[1] // 2}
-pd.DataFrame({"true HU": true.flat[list(places.values())], "stored": stored_values.flat[list(places.values())]}, index=places)
+where = [true.argmin(), true.argmax(), true.size // 2 + true.shape[1] // 2]
+found = {"true HU": true.flat[where], "stored": stored_values.flat[where]}
+pd.DataFrame(found, index=["air", "densest bone", "middle of the brain"])
 
 # %% [markdown]
 # Air is now denser than the skull. A reader that only adds the intercept runs without an error, and a network learns from
@@ -353,7 +376,8 @@ order = np.random.default_rng(SEED + 1).permutation(12)
 
 # %%
 answers, images = [], []
-for place, (kind, kind_table) in enumerate(np.array(kinds, dtype=object)[order]):
+for place, number in enumerate(order):
+    kind, kind_table = kinds[number]
     scans = kind_table["scan_id"].unique()
     rows = kind_table[kind_table["scan_id"] == scans[place % len(scans)]]
     row = rows.iloc[int((0.35 + 0.04 * place) * len(rows))]
@@ -365,13 +389,16 @@ for place, (kind, kind_table) in enumerate(np.array(kinds, dtype=object)[order])
 # alt: them where real data were given.
 letters = "ABCDEFGHIJKL"
 axes = montage(images, titles=list(letters), columns=6)
-axes[0].figure.suptitle("Phantom or patient? Brain window (0 to 80 HU), 128 x 128");
+axes[0].figure.suptitle("Phantom or patient? Brain window, 0 to 80 HU");
 
 # %% [markdown]
-# **Predict**: write your twelve answers down. Then open the next cell's result.
+# **Predict**: if there are patients among them, write down your twelve answers before you read on. If all are phantoms,
+# which ones could be a person, and what gives the others away?
 
 # %%
-print(", ".join(f"{letter} {kind}" for letter, kind in zip(letters, answers)))
+for kind in sorted(set(answers)):
+    which = [letter for letter, answer in zip(letters, answers) if answer == kind]
+    print(f"{kind}: {' '.join(which)}")
 
 # %% [markdown]
 # A phantom may fool an eye at this size, and it should: then a model trained on it meets the same kinds of difficulty. It
@@ -383,15 +410,17 @@ print(", ".join(f"{letter} {kind}" for letter, kind in zip(letters, answers)))
 # from our sample:
 
 # %%
-channels = stack_windows(np.stack(stack), ("brain", "subdural", "soft_tissue"))  # (slices, height, width, 3)
+channels = stack_windows(np.stack(stack), ("brain", "subdural", "soft_tissue"))
+channels = channels.reshape(-1, 3)  # (pixels, windows)
+fahim, here = ("RSNA, real", "21,000 scans", "train", "-"), (source, f"{len(stack)} slices", "none", SEED)
 rows = {
-    "fahim mean": ("RSNA, real", "21,000 scans", 0.1738, 0.1433, 0.1970),
-    "here mean": (source, f"{len(stack)} slices", *channels.mean(axis=(0, 1, 2)).round(4)),
-    "fahim std": ("RSNA, real", "21,000 scans", 0.3161, 0.2850, 0.3111),
-    "here std": (source, f"{len(stack)} slices", *channels.std(axis=(0, 1, 2)).round(4)),
+    "fahim, mean": (*fahim, 0.1738, 0.1433, 0.1970),
+    "here, mean": (*here, *channels.mean(axis=0).round(4)),
+    "fahim, std": (*fahim, 0.3161, 0.2850, 0.3111),
+    "here, std": (*here, *channels.std(axis=0).round(4)),
 }
-papers = pd.DataFrame.from_dict(rows, orient="index", columns=["data", "n", "brain", "subdural", "soft tissue"])
-papers.assign(split="fahim: training; here: none", seed=SEED)
+columns = ["data", "n", "split", "seed", "brain", "subdural", "soft tissue"]
+pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 # %% [markdown]
 # Close numbers would mean only that the heads fill the picture alike and that about as much of it is bone. It is a check
