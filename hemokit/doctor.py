@@ -20,7 +20,7 @@ from packaging.utils import canonicalize_name
 
 from hemokit.checks import HemokitError
 
-NEEDED = {"": "hemokit", "lessons": "the lessons"}  # extras without which the course does not run
+NEEDED = {"": "hemokit needs", "lessons": "the lessons need"}  # extras without which the course does not run
 WANTED = {"tensorflow": "lessons 06 to 11 and 13", "baselines": "lessons 04 and 05", "data": "hemokit data fetch"}
 BACKENDS = ("tensorflow", "jax", "torch")
 MEMORY_GB, DISK_GB = 2, 2  # what the profile quick takes, with room to spare
@@ -77,7 +77,7 @@ def _check_package(requirement, extra):
         version = importlib.metadata.version(requirement.name)
     except importlib.metadata.PackageNotFoundError:
         if extra in NEEDED:
-            return Finding(requirement.name, f"not installed; {NEEDED[extra]} needs it", fix)
+            return Finding(requirement.name, f"not installed; {NEEDED[extra]} it", fix)
         return Finding(requirement.name, f"not installed; optional, for {WANTED[extra]}: {fix}")
     if requirement.specifier.contains(version, prereleases=True):
         return Finding(requirement.name, version)
