@@ -55,7 +55,8 @@ if table["dataset"].iloc[0] not in HOUNSFIELD:
     print("This folder holds JPGs, without Hounsfield units: all parts but one use the phantom.")
     hu_table = open_dataset(phantom_root("ct_ich_nifti", num_patients=12, seed=SEED))
 source = "real scans" if DATA and hu_table is table else "phantom"
-print(f"Hounsfield units: {source}, {len(hu_table)} slices, {hu_table['scan_id'].nunique()} scans")
+num_scans = hu_table["scan_id"].nunique()
+print(f"Hounsfield units: {source}, {len(hu_table)} slices of {num_scans} scans")
 
 # %% [markdown]
 # ## One number a pixel
