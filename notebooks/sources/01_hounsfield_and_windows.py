@@ -256,9 +256,10 @@ axes[0].set(xlabel="HU", ylabel="pixels (log)", title=f"All HU, {len(stack)} sli
 axes[1].hist(inside, bins=np.arange(-150, 251, 2), color="0.5")
 bars = axes[1].get_xaxis_transform()  # x in HU, y in parts of the height
 for height, name in zip((0.8, 0.87, 0.94), ("soft_tissue", "subdural", "brain")):
-    axes[1].plot([NAMED[name].low, NAMED[name].high], [height] * 2, lw=5, transform=bars, label=name)
+    limits = NAMED[name].low, NAMED[name].high
+    axes[1].plot(limits, [height] * 2, lw=5, transform=bars, label=name)
 axes[1].legend(title="window", loc="center right")
-axes[1].set(xlim=(-150, 250), xlabel="HU", ylabel="pixels", title="Soft tissue and three windows");
+axes[1].set(xlabel="HU", ylabel="pixels", title="Three windows", xlim=(-150, 250));
 
 # %% [markdown]
 # Fat lies left of zero, the brain in the middle of its window. And blood? There is a small hill near 55 HU, in the
