@@ -130,13 +130,18 @@ def _csv_rows(patient_id, scan):
     ]
     flags = {flag: int(labels[flag].any()) for flag in FLAGS}
     marks = ["1" if flag else "" for flag in [*flags.values(), int(fracture.any())]]
-    facts = [f"{scan.age_years:.9g}", f'"{scan.sex}"', *marks, f'"{_condition(patient_id, flags)}"', ""]
+    facts = [_age(scan.age_years), f'"{scan.sex}"', *marks, f'"{_condition(patient_id, flags)}"', ""]
     return {
         "slices": slices,
         "demographics": ",".join([str(int(patient_id)), *facts]),
         "age_years": scan.age_years,
         "flags": [*flags.values(), int(fracture.any())],
     }
+
+
+def _age(years):
+    """Whole years, but a fraction for infants, as in the real file (0.583333333 is seven months)."""
+    return f"{years:.9f}" if years < 1 else f"{int(years)}"
 
 
 def _condition(patient_id, flags):

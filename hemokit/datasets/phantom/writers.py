@@ -3,9 +3,10 @@
 What a layout loses between `make_scan` and the slice table that is read back from its folder:
 
 - all: `intracranial` and `tilt_degrees`; the subtype of each mask (one mask a slice).
-- ct_ich_jpg: Hounsfield units (two windowed 8-bit JPEGs a slice remain) and the spacing. The mask is a JPEG too:
-  a few pixels at edges may change sides at the threshold of 127. The second patient lacks the last bone image.
-- ct_ich_nifti: nothing else.
+- ct_ich_jpg: Hounsfield units (two windowed 8-bit JPEGs a slice remain), the spacing, months of age. The mask is
+  a JPEG too: a few pixels at edges may change sides at the threshold of 127. The second patient lacks the last
+  bone image.
+- ct_ich_nifti: months of age.
 - rsna: masks, age, sex, fractures. The lowest slice of the first patient is damaged (ID_6431af929.dcm). Every third
   patient is stored with the 12-bit quirk, which cannot hold values under -1000.
 - windowed_jpg: as ct_ich_jpg, with four windows; patients (join them from the layout "rsna" of the same seed).
@@ -17,7 +18,6 @@ What a layout loses between `make_scan` and the slice table that is read back fr
 import hashlib
 import operator
 import os
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -26,6 +26,7 @@ from hemokit.checks import HemokitError, check_choice, problem
 from hemokit.datasets.phantom import ct_ich_folders, rsna_folder, windowed_jpg_folder
 from hemokit.datasets.phantom.roster import patient_ids
 from hemokit.files import write_whole_folder
+from hemokit.progress import progress_bar
 
 
 class Layout(NamedTuple):
@@ -42,6 +43,7 @@ LAYOUTS = {
     "windowed_jpg": Layout(windowed_jpg_folder.write_windowed_jpg_patient, windowed_jpg_folder.finish_windowed_jpg),
 }
 IMAGE_SIZES = (64, 1024)
+PROCESSES_FROM = 12  # patients; for fewer, starting processes takes longer than it saves
 
 
 def write_phantom(root, *, layout, num_patients=24, image_size=256, seed=0, progress=False, num_workers=None):
@@ -58,7 +60,8 @@ def write_phantom(root, *, layout, num_patients=24, image_size=256, seed=0, prog
         image_size: height and width of the slices in pixels, from 64 to 1024.
         seed: whole number from 0; other seeds give other heads.
         progress: show a progress bar.
-        num_workers: how many patients to work on at a time; None takes one a CPU core. The result is the same.
+        num_workers: how many processes work on patients; None takes one a CPU core, or one for few patients. The
+            result is the same.
 
     Returns:
         Path of the folder.
@@ -70,7 +73,9 @@ def write_phantom(root, *, layout, num_patients=24, image_size=256, seed=0, prog
     num_patients = _check_whole(num_patients, "num_patients", 1, 900)
     image_size = _check_whole(image_size, "image_size", *IMAGE_SIZES)
     seed = _check_whole(seed, "seed", 0, 2**32 - 1)
-    num_workers = _check_whole(os.cpu_count() if num_workers is None else num_workers, "num_workers", 1, 1000)
+    if num_workers is None:
+        num_workers = (os.cpu_count() or 1) if num_patients >= PROCESSES_FROM else 1
+    num_workers = _check_whole(num_workers, "num_workers", 1, 1000)
     root = Path(root).expanduser()
     _check_free(root)
     try:
@@ -149,11 +154,10 @@ def _check_free(root):
 
 def _in_parallel(work, patients, num_workers, progress):
     """The list of work(patient), in the order of the patients."""
-    from tqdm import tqdm
+    from joblib import Parallel, delayed
 
-    with ThreadPoolExecutor(num_workers) as pool:
-        done = tqdm(pool.map(work, patients), total=len(patients), desc="phantom", unit="patient", disable=not progress)
-        return list(done)
+    done = Parallel(num_workers, return_as="generator")(delayed(work)(patient) for patient in patients)
+    return list(progress_bar(done, total=len(patients), description="phantom", unit="patient", progress=progress))
 
 
 def _code_version():
