@@ -29,6 +29,7 @@ def write_lesson_page(path, notebook, lesson, summary):
     from nbconvert import HTMLExporter
 
     exporter = HTMLExporter(template_name="basic", exclude_input_prompt=True, exclude_output_prompt=True)
+    exporter.register_filter("markdown2html", _prose)
     body, _ = exporter.from_notebook_node(with_alt_text(notebook))
     links = f'<a href="index.html">all lessons</a> · <a href="{lesson.slug}.ipynb">this notebook</a>'
     _write_page(path, lesson.title, f"<p class=run>{links}<br>{html.escape(summary)}</p>\n<main>{body}</main>")
@@ -44,7 +45,7 @@ def write_index(path, outcomes, summary):
     """
     rows = "\n".join(
         f'<tr><td>{outcome.lesson.number}</td><td><a href="{outcome.lesson.slug}.html">'
-        f"{html.escape(outcome.lesson.title)}</a></td><td>{duration(outcome.seconds)}</td>"
+        f"{html.escape(outcome.lesson.title.removeprefix(outcome.lesson.number).strip())}</a></td><td>{duration(outcome.seconds)}</td>"
         f"<td>{html.escape('failed: ' + outcome.failure) if outcome.failure else 'ok'}</td></tr>"
         for outcome in outcomes
     )
@@ -80,6 +81,21 @@ def hide_home(text):
     if len(Path(home).parts) < 2:  # the root folder as a home would match everything
         return text
     return re.sub(re.escape(home) + r"(?![\w.-])", "~", text)
+
+
+def _prose(source):
+    """Markdown to HTML with formulas as MathML, which browsers draw without a script."""
+    from latex2mathml.converter import convert
+    from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+
+    class Renderer(IPythonRenderer):
+        def block_math(self, body):
+            return convert(body, display="block")
+
+        def inline_math(self, body):
+            return convert(body)
+
+    return MarkdownWithMath(renderer=Renderer(escape=False, anchor_link_text="")).render(source)
 
 
 def _write_page(path, title, content):

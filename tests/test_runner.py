@@ -23,7 +23,7 @@ FIGURE = new_code_cell("import matplotlib.pyplot as plt\nplt.plot([7, 8]);", id=
 
 def write_lesson(folder, slug, *sources):
     """A lesson with a title, the parameters and these code cells."""
-    cells = [new_markdown_cell(f"# {slug[:2]} Title & more", id="t"), PARAMETERS]
+    cells = [new_markdown_cell(f"# {slug[:2]} Title & more\n\nHalf: $\\frac{{1}}{{2}}$", id="t"), PARAMETERS]
     cells += [
         source if not isinstance(source, str) else new_code_cell(source, id=f"c{i}") for i, source in enumerate(sources)
     ]
@@ -107,11 +107,12 @@ def test_a_failing_lesson_is_reported_and_the_others_go_on(folder, tmp_path, mon
     assert str(Path.home() / "x") not in first and "~/x" in first
     assert 'alt="A rising line."' in last and last.count("<img") == 1
     index = (out / "index.html").read_text()
-    assert 'href="01_fails.html">01 Title &amp; more</a>' in index and "failed: cell 4" in index
+    assert 'href="01_fails.html">Title &amp; more</a>' in index and "failed: cell 4" in index
     assert "profile quick, data: the synthetic phantom, seed 8." in index.lower()
     for page in (first, last, index):
         assert not re.findall(r"""(?:src|href)=["'](?!data:|#|[\w.]+["'])""", page) and "@import" not in page
         assert "not a medical device" in page
+    assert "<mfrac>" in first and "$" not in first.split("<main>")[1]
     assert nbformat.read(out / "12_last.ipynb", as_version=4).cells[-1].outputs
 
 
