@@ -304,7 +304,8 @@ height, width = hounsfield.shape
 corner = slice(height // 4, height // 2), slice(width // 2, 7 * width // 8)
 pairs = [(name, window) for name in ("brain", "bone") for window in ("brain", "bone")]
 images = [apply_window(back[name], window)[corner] for name, window in pairs]
-axes = montage(images, titles=[f"{name} JPG\nin {window} window" for name, window in pairs], columns=4)
+titles = [f"{name} JPG\nin {window} window" for name, window in pairs]
+axes = montage(images, titles=titles, columns=4)
 axes[0].figure.suptitle(f"What 8 bits kept, {source}");
 
 # %% [markdown]
