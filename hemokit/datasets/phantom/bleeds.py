@@ -73,7 +73,9 @@ def _density(rng, acute, spread, subacute=0.15):
     return rng.normal(43, 2.0) if rng.random() < subacute else rng.normal(acute, spread)
 
 
-def _bleed(rng, subtype, point, *, hu, reach, normal=(0, 0, 1), thick=0.0, semi=(1, 1, 1), rim=0.0, mottled=1.5, kind=""):
+def _bleed(
+    rng, subtype, point, *, hu, reach, normal=(0, 0, 1), thick=0.0, semi=(1, 1, 1), rim=0.0, mottled=1.5, kind=""
+):
     return Bleed(
         subtype, float(hu), np.asarray(point, float), np.asarray(normal, float), float(reach), float(thick),
         tuple(semi), float(rim), float(mottled), rng.uniform(0, 500, 3), kind,
@@ -81,8 +83,8 @@ def _bleed(rng, subtype, point, *, hu, reach, normal=(0, 0, 1), thick=0.0, semi=
 
 
 def _draw_epidural(rng, head, trauma):
-    radius = np.clip(rng.lognormal(np.log(25), 0.3), 11, 44)
-    thick = np.clip(radius * rng.uniform(0.25, 0.7), 5, 26)
+    radius = np.clip(rng.lognormal(np.log(27), 0.35), 11, 48)
+    thick = np.clip(radius * rng.uniform(0.2, 0.7), 3.5, 28)
     swirl = rng.uniform(4, 9) if rng.random() < 0.3 else rng.uniform(0.5, 3)
     yield _bleed(
         rng, "epidural", trauma.point, normal=trauma.normal, hu=_density(rng, 58, 6), reach=radius,
@@ -187,9 +189,9 @@ def paint_bleeds(canvas, head, spaces, bleeds, covers):
         if part is None:
             continue
         window = canvas.place_of(part)
-        near = spaces._replace(**{
-            name: field[window] for name, field in spaces._asdict().items() if isinstance(field, np.ndarray)
-        })
+        near = spaces._replace(
+            **{name: field[window] for name, field in spaces._asdict().items() if isinstance(field, np.ndarray)}
+        )
         rough = noise_at(head.noise, *(f + np.float32(o) for f, o in zip(part[:3], bleed.offset, strict=True)), 17.0)
         distance = np.maximum(DISTANCES[bleed.subtype](bleed, part, near, rough), near.cavity).astype(np.float32)
         if bleed.rim:
@@ -222,7 +224,9 @@ def _subdural_distance(bleed, part, spaces, rough):
     if bleed.kind == "falx":
         return np.abs(spaces.midline * np.float32(bleed.normal[0]) - 0.4 * thick) - 0.6 * thick
     if bleed.kind == "tentorium":
-        return np.maximum(np.abs(spaces.tentorium - 0.4 * thick) - 0.6 * thick, 2 - spaces.midline * np.sign(bleed.point[0]))
+        return np.maximum(
+            np.abs(spaces.tentorium - 0.4 * thick) - 0.6 * thick, 2 - spaces.midline * np.sign(bleed.point[0])
+        )
     side = np.sign(bleed.point[0])
     return np.maximum(-spaces.cavity - thick, 1.5 - side * spaces.midline)
 

@@ -8,13 +8,14 @@ from hemokit.datasets.phantom.canvas import ball, cover, paint_ball, paint_rod, 
 
 CSF = 7.0  # Hounsfield units of cerebrospinal fluid
 FAR = np.float32(99.0)
-RIBBON_MM = 2.7  # thickness of the cortex
+RIBBON_MM = 3.4  # thickness of the cortex
 GYRUS_MM = 26.0  # from one sulcus crest to the next but one
 
 # The lateral ventricle of one side as rods: start, end (x, y, z in mm), radii there.
 LATERAL = (
-    ((10.5, -31, 2), (6.5, -13, 14), (2.3, 3.3)),
-    ((6.5, -13, 14), (9, 4, 22), (3.4, 4.0)),
+    ((11, -31, 6), (4.5, -11, 9), (2.0, 2.2)),
+    ((13, -30, 14), (5.5, -10, 16), (2.4, 3.0)),
+    ((5.5, -10, 16), (9, 4, 22), (3.2, 4.0)),
     ((9, 4, 22), (17, 24, 19), (4.0, 4.4)),
     ((17, 24, 19), (24, 34, 8), (4.4, 5.0)),
     ((24, 34, 8), (22, 60, 5), (4.6, 1.2)),
@@ -60,7 +61,7 @@ def cortex_noise(canvas, head):
 
 
 def _inward(x, y, z):
-    return np.power((x * x + y * y + (z + 8) ** 2 + 60) * np.float32(1 / 62**2), np.float32(-0.28))
+    return np.power((x * x + y * y + (z + 8) ** 2 + 60) * np.float32(1 / 62**2), np.float32(-0.36))
 
 
 def draw_brain(canvas, head, cavity, masses=()):
@@ -91,7 +92,9 @@ def _parenchyma(canvas, head, cavity, texture):
     """Signed distance to the brain's surface: a gap below the skull, a cord in the canal."""
     surface = cavity + np.float32(head.gap_mm) * (1 + np.float32(0.35) * texture[..., 2])
     if float(canvas.z.min()) < -42:
-        cord = np.hypot(canvas.x * np.float32(0.9), canvas.y - 18) - float(np.interp(float(canvas.z.max()), [-70, -46], [5.5, 8.5]))
+        cord = np.hypot(canvas.x * np.float32(0.9), canvas.y - 18) - float(
+            np.interp(float(canvas.z.max()), [-70, -46], [5.5, 8.5])
+        )
         np.maximum(surface, np.minimum(cord, (-53 - canvas.z) * 2), out=surface)
     return surface
 
@@ -180,7 +183,7 @@ def _tissue(canvas, head, spaces):
     depth = np.minimum(-spaces.cavity, away)
     sheet = np.maximum(np.abs(texture[..., 0]) * np.float32(GYRUS_MM / 6.3), depth - (11 + 5 * texture[..., 1]))
     ribbon = np.minimum(np.minimum(sheet, depth), np.maximum(spaces.sulci, 0))
-    grey = cover(ribbon - RIBBON_MM, 1.8)
+    grey = cover(ribbon - RIBBON_MM, 3.2)
     _deep_nuclei(canvas, grey)
     hind = cover(spaces.tentorium, 2.0) * cover(4 - canvas.y, 4.0)
     np.maximum(grey, 0.72 * hind * (1 + 0.12 * texture[..., 3]), out=grey)

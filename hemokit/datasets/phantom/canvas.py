@@ -61,7 +61,10 @@ class Canvas(NamedTuple):
 
     def stretched(self, factors, about):
         """The same canvas in coordinates that are divided by `factors` about the point `about` (a child's small face)."""
-        coordinates = [(v - np.float32(a)) / np.float32(f) + np.float32(a) for v, f, a in zip(self[:3], factors, about, strict=True)]
+        coordinates = [
+            (v - np.float32(a)) / np.float32(f) + np.float32(a)
+            for v, f, a in zip(self[:3], factors, about, strict=True)
+        ]
         back = np.diag([*factors, 1.0])
         back[:3, 3] = np.subtract(about, np.multiply(factors, about))
         return self._replace(

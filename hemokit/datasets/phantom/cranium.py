@@ -16,12 +16,12 @@ def shaped(canvas, head):
     return canvas._replace(x=x, y=y)
 
 
-def cavity_distance(canvas, head, *, rough=True):
+def cavity_distance(canvas, head, relief=None):
     """Signed distance to the inner table of the skull: vault, the three fossae of its base, foramen magnum.
 
     Args:
         canvas: in `shaped` coordinates.
-        rough: with the irregular outlines of the base.
+        relief: from `relief_noise`: the irregularities of the bone; None leaves them out.
 
     Returns:
         (cavity, hull), float32, the canvas's shape: negative inside the cranial cavity and the vertebral
@@ -29,10 +29,15 @@ def cavity_distance(canvas, head, *, rough=True):
     """
     x, y, z = canvas.x, canvas.y, canvas.z
     distance = _vault_distance(canvas, head.boxy)
+    if relief is not None:
+        distance += np.float32(1.0) * relief[..., 3]
+    # The frontal crest and the internal occipital protuberance.
+    crest = np.exp(x * x * np.float32(-1 / 14)) * np.clip(np.abs(y) * np.float32(0.1) - 5.5, 0, 1.5)
+    distance += np.float32(2.2) * crest * np.float32(np.clip(1.6 - abs(z).mean() / 30, 0, 1))
     zmax, zmin = float(z.max()), float(z.min())
     if zmin > 0:
         return distance, distance
-    if rough:
+    if relief is not None:
         # No bone of the base is smooth: bend the coordinates by a few millimetres.
         bend = smooth_noise(canvas, head.noise, 24.0)
         x, y, z = (field + np.float32(1.7) * bend[..., i] for i, field in enumerate((x, y, z)))
@@ -41,7 +46,9 @@ def cavity_distance(canvas, head, *, rough=True):
     ridges = np.minimum(_petrous_distance(away, y, z), _sphenoid_distance(away, y, z))
     np.maximum(ridges, -46 - z, out=ridges)
     if zmin < -30:
-        canal = np.hypot(x * np.float32(0.9), y - 21 - 0.06 * (z + 50)) - float(np.interp(zmax, [-75, -48], [10.0, 15.0]))
+        canal = np.hypot(x * np.float32(0.9), y - 21 - 0.06 * (z + 50)) - float(
+            np.interp(zmax, [-75, -48], [10.0, 15.0])
+        )
         np.minimum(distance, np.maximum(canal, z + 40), out=distance)
     return np.maximum(distance, -ridges), distance
 
@@ -105,16 +112,24 @@ def surface_point(head, azimuth, elevation):
 def _at_points(head, points):
     fields = [column.astype(np.float32)[:, None] for column in points.T]
     canvas = Canvas(*fields, fields[0].copy(), np.eye(3, 4), 1.0, 1.0)
-    return cavity_distance(shaped(canvas, head), head, rough=False)[1][:, 0].astype(np.float64)
+    return cavity_distance(shaped(canvas, head), head)[1][:, 0].astype(np.float64)
 
 
-def thickness(canvas, head, trauma):
+def relief_noise(canvas, head):
+    """Noise behind the bumps of the skull and of the scalp, (rows, columns, 4)."""
+    return smooth_noise(canvas, head.noise, 48.0)
+
+
+def thickness(canvas, head, relief, trauma):
     """Thickness in mm of skull and scalp over the whole cut, and how swollen the scalp is (0..1)."""
-    rough = smooth_noise(canvas, head.noise, 70.0)
     along = canvas.y * np.float32(1 / 85)
     # The forehead and the occiput are thicker than the temples.
-    bone = np.float32(head.vault_mm) * (0.84 + 0.3 * along * along + np.float32(0.1) * rough[..., 1])
-    scalp = np.float32(head.scalp_mm) * (1 + np.float32(0.15) * rough[..., 2])
+    bone = np.float32(head.vault_mm) * (0.84 + 0.3 * along * along + np.float32(0.08) * relief[..., 1])
+    if head.air > 0.75 and float(canvas.z.min()) < 20:
+        # The brows bulge over the frontal sinuses.
+        brow = (canvas.x * np.float32(1 / 26)) ** 2 + ((canvas.z + 3) * np.float32(1 / 14)) ** 2
+        bone += np.float32(5.5 * head.air) * np.exp(-brow) * (canvas.y < -30)
+    scalp = np.float32(head.scalp_mm) * (1 + np.float32(0.13) * relief[..., 2])
     swollen = None
     if trauma is not None and trauma.swelling_mm > 0:
         offsets = (f - np.float32(c) for f, c in zip(canvas[:3], trauma.point, strict=True))
@@ -138,6 +153,10 @@ def draw_bone(canvas, head, cavity, outer):
     table = np.minimum(cavity, -outer)  # depth below the nearer surface
     spongy = cover(1.9 - table, 1.2) * cover(4.2 - thick, 1.0)
     canvas.hu[...] -= spongy * np.float32(0.48 * head.bone_hu)
+    if float(canvas.z.min()) < -20:
+        # Joints, canals and vessels leave holes in the bone of the base.
+        holes = smooth_noise(canvas, head.noise, 15.0)[..., 3]
+        canvas.paint(45.0, np.maximum(np.maximum((0.75 - holes) * 3, 3.2 - cavity), np.maximum(outer, canvas.z + 24)))
 
 
 def draw_temporal_muscle(canvas, skin):
@@ -190,4 +209,3 @@ def draw_fracture(canvas, head, cavity, outer, trauma):
     crack = np.maximum(np.maximum(across - trauma.fracture_mm, away), np.maximum(outer[window], -cavity[window]))
     part.paint(30.0, crack)
     return bool((crack < 0).any())
-

@@ -29,7 +29,7 @@ def face_outline(canvas):
     face = np.maximum((cheeks - 1) * 62, z - 2)
     neck = np.maximum(np.hypot(x, (y - 22) * np.float32(1.08)) - 62, z + 24)
     np.minimum(face, neck, out=face)
-    np.minimum(face, capsule(mirrored, (0, -82, -20), (0, -95, -50), (5, 13)), out=face)
+    np.minimum(face, capsule(mirrored, (0, -82, -20), (0, -101, -49), (4.5, 10.5)), out=face)
     return face
 
 
@@ -105,21 +105,22 @@ def _draw_nose(nose, head):
     cells = noise_at(head.noise, nose.x, nose.y, nose.z, 11.0)
     walls = np.maximum(np.abs(cells[..., 0]) * 2.0 - 0.42, ethmoid)
     nose.paint(330.0, walls)
-    turbinates = np.maximum(np.abs(x - 6.5 - 1.2 * cells[..., 1]) - 2.2, np.maximum(cavity + 3, np.abs(nose.z + 50) - 9))
+    turbinates = np.maximum(
+        np.abs(x - 6.5 - 1.2 * cells[..., 1]) - 2.2, np.maximum(cavity + 3, np.abs(nose.z + 50) - 9)
+    )
     nose.paint(40.0, turbinates)
     nose.paint(380.0, np.maximum(np.abs(nose.x + cells[..., 2]) - 0.9, inside))
 
 
-def draw_frontal_sinus(canvas, head, cavity, bone):
-    """Air between the tables of the frontal bone, in adults."""
-    if head.air < 0.75:
+def draw_frontal_sinus(canvas, head, cavity, outer):
+    """Air between the tables of the frontal bone, in adults; the bone bulges there (`cranium.thickness`)."""
+    if head.air < 0.75 or float(canvas.z.min()) > 16:
         return
-    cells = noise_at(head.noise, canvas.x * 0.8, canvas.y, canvas.z, 26.0)[..., 0]
-    oval = (np.hypot(canvas.x * np.float32(1 / 22), (canvas.z + 3) * np.float32(1 / 14)) - 1 - 0.4 * cells) * 14
-    middle = np.abs(cavity - 0.5 * bone - 1.5) - 0.5 * bone
-    front = canvas.y + 52
-    sinus = np.maximum(oval, np.maximum(middle, front))
-    septum = 0.9 - np.abs(canvas.x + 2 * cells)
+    cells = smooth_noise(canvas, head.noise, 26.0)[..., 0]
+    oval = (np.hypot(canvas.x * np.float32(1 / 24), (canvas.z + 3) * np.float32(1 / 13)) - 1 - 0.35 * cells) * 13
+    lumen = np.maximum(outer + 2.2, 1.8 - cavity)
+    sinus = np.maximum(np.maximum(oval, lumen), canvas.y + 55)
+    septum = 0.7 - np.abs(canvas.x + 2 * cells)
     canvas.paint(AIR, np.maximum(sinus, septum))
 
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from hemokit.checks import problem
 from hemokit.datasets.phantom import brain, cranium, face, scanner
-from hemokit.datasets.phantom.canvas import bounds
 from hemokit.datasets.phantom.bleeds import draw_bleeds, draw_trauma, masses_of, paint_bleeds
+from hemokit.datasets.phantom.canvas import bounds
 from hemokit.datasets.phantom.head import draw_head
 from hemokit.labels import SUBTYPES
 
@@ -146,8 +146,9 @@ def draw_cut(patient, height_mm, size, present):
     canvas = canvas.window(*_head_bounds(canvas, patient))
     if not canvas.x.size:
         return whole.hu, covers, inside, False
-    cavity, hull = cranium.cavity_distance(canvas, head)
-    bone, scalp, swollen = cranium.thickness(canvas, head, trauma)
+    relief = cranium.relief_noise(canvas, head)
+    cavity, hull = cranium.cavity_distance(canvas, head, relief)
+    bone, scalp, swollen = cranium.thickness(canvas, head, relief, trauma)
     outer = hull - bone
     lower = face.bent(canvas.stretched((head.face,) * 3, face.ORIGIN), head)
     with_face = float(lower.z.min()) < face.FACE_TOP
@@ -165,7 +166,7 @@ def draw_cut(patient, height_mm, size, present):
     if with_face:
         face.draw_sinuses(lower, head)
         face.draw_orbits(lower, head)
-        face.draw_frontal_sinus(canvas, head, cavity, bone)
+        face.draw_frontal_sinus(canvas, head, cavity, outer)
     crack = cranium.draw_fracture(canvas, head, cavity, outer, trauma)
     place = bounds(cavity < 1)
     part = canvas.window(*place)
@@ -180,9 +181,11 @@ def draw_cut(patient, height_mm, size, present):
 def _head_bounds(canvas, patient):
     """A rectangle that holds all of the head in this cut, found on every eighth pixel."""
     head, step = patient.head, 8
-    coarse = canvas._replace(**{name: field[::step, ::step] for name, field in canvas._asdict().items() if name in "xyz"})
+    coarse = canvas._replace(
+        **{name: field[::step, ::step] for name, field in canvas._asdict().items() if name in "xyz"}
+    )
     outside = 1.5 * head.vault_mm + 1.6 * head.scalp_mm + (patient.trauma.swelling_mm if patient.trauma else 0) + 3
-    near = cranium.cavity_distance(coarse, head, rough=False)[1] < outside
+    near = cranium.cavity_distance(coarse, head)[1] < outside
     if float(coarse.z.min()) < face.FACE_TOP:
         near |= face.face_outline(coarse) < 20
     # One more coarse pixel on each side, for what lies between them.
@@ -201,7 +204,11 @@ def _gather(patient, slices, image_size):
     pose = patient.pose
     pixel = pose.field_mm / image_size
     rotation = pose.rotation
-    tilt = (np.arctan2(rotation[0, 1], rotation[0, 0]), np.arcsin(-rotation[2, 1]), np.arctan2(-rotation[2, 0], rotation[2, 2]))
+    tilt = (
+        np.arctan2(rotation[0, 1], rotation[0, 0]),
+        np.arcsin(-rotation[2, 1]),
+        np.arctan2(-rotation[2, 0], rotation[2, 2]),
+    )
     return Scan(
         hounsfield=np.stack(hounsfield),
         masks={subtype: np.stack([found.get(subtype, nothing) for found in masks]) for subtype in SUBTYPES},
