@@ -86,7 +86,8 @@ def read_dicom_header(path):
         dataset = _parse(stream, path, TAGS, stop_before_pixels=True)
         start = stream.tell()
     facts = _check(dataset, syntax, path)
-    needed = start + 2 * facts.shape[0] * facts.shape[1]
+    element = 8 if syntax == "1.2.840.10008.1.2" else 12  # tag and length, in explicit files also the type
+    needed = start + element + 2 * facts.shape[0] * facts.shape[1]
     if syntax in _UNCOMPRESSED and size < needed:
         raise _cut(path, f"the file has {size:,} bytes and its pixels need {needed:,}")
     return facts

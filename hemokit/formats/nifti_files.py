@@ -280,4 +280,12 @@ def _to_mask(data, path):
             "A CT or a map of several labels is no mask: save the one label as 0 and 255.",
             file=path,
         )
+    middle = np.count_nonzero((data > 64) & (data < 191)) / data.size
+    if middle > 0.05:  # soft edges are few; gray values are many
+        raise problem(
+            f"{middle:.0%} of the mask's voxels lie between 64 and 191".replace("%", " %"),
+            "about 0 and 255",
+            "This looks like an image: take the mask.",
+            file=path,
+        )
     return data > 127
