@@ -415,7 +415,8 @@ for kind in sorted(set(answers)):
 # %%
 channels = stack_windows(np.stack(stack), ("brain", "subdural", "soft_tissue"))
 channels = channels.reshape(-1, 3)  # (pixels, windows)
-fahim, here = ("RSNA, real", "21,000 scans", "train", "-"), (source, f"{len(stack)} slices", "none", SEED)
+fahim = ("RSNA, real", "21,000 scans", "train", "-")
+here = (source, f"{len(stack)} slices", "none", SEED)
 rows = {
     "fahim, mean": (*fahim, 0.1738, 0.1433, 0.1970),
     "here, mean": (*here, *channels.mean(axis=0).round(4)),
