@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "hemokit"
 
 # Reading order. A package (formats, datasets, check) is one entry: its own modules may import each other.
 ORDER = (
-    *("checks", "files", "labels", "windows"),  # ground
+    *("checks", "files", "labels", "windows", "progress"),  # ground
     "formats",
     *("tables", "polygons", "polygon_labels", "masks", "metrics", "manifests", "leaks", "splits"),  # floor 1
     "datasets",

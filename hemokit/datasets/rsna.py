@@ -48,9 +48,10 @@ def read_table(root, *, headers=None, check_pixels=False, workers=1, progress=No
         {name: path for name, path in files.items() if name in labels.index and name not in bad},
         keep=headers, check_pixels=check_pixels, workers=workers, progress=progress,
     )  # fmt: skip
-    usable = facts[(facts["error"] == "") & (facts["constant"] == 0)]
+    readable = facts[facts["error"] == ""]
+    usable = readable[readable["constant"] == 0]
     drops = _drops(labels.index, twice, files, bad, facts)
-    rows = labels.loc[usable.index].join(_in_scans(usable[["patient_id", "scan_id", "position_mm"]]))
+    rows = labels.loc[usable.index].join(_in_scans(readable[["patient_id", "scan_id", "position_mm"]]))
     paths = [files[name] for name in rows.index]
     rows = rows.assign(dataset=NAME, mask_path=None, slice_id=rows.index, image_path=paths)
     rows[["row_spacing_mm", "column_spacing_mm"]] = usable[["row_spacing_mm", "column_spacing_mm"]].astype(float)

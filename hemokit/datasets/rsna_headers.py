@@ -14,9 +14,9 @@ from hemokit.formats.csv_files import flag_column, float_column, integer_column,
 from hemokit.formats.dicom_files import read_dicom, read_dicom_header
 from hemokit.progress import progress_bar
 
-# bytes and modified_ns tell whether a kept row is still about the file on disk
+# bytes and modified_us tell whether a kept row is still about the file on disk
 FACTS = ("patient_id", "scan_id", "position_mm", "row_spacing_mm", "column_spacing_mm", "repaired", "constant", "error")
-KEPT = ("slice_id", *FACTS, "bytes", "modified_ns", "pixels_checked")
+KEPT = ("slice_id", *FACTS, "bytes", "modified_us", "pixels_checked")
 _PROCESSES_FROM = 2000  # below, starting them takes longer than the work
 
 
@@ -37,7 +37,7 @@ def read_headers(paths, *, keep=None, check_pixels=False, workers=1, progress=No
     """
     known = _read_kept(keep, check_pixels) if keep else pd.DataFrame(columns=list(KEPT[1:]))
     stamps = {name: _stamp(path) for name, path in paths.items()} if keep else {}
-    stamped = zip(known.index, known["bytes"], known["modified_ns"], strict=True)
+    stamped = zip(known.index, known["bytes"], known["modified_us"], strict=True)
     fresh = {name for name, size, modified in stamped if stamps.get(name) == (size, modified)}
     todo = {name: path for name, path in paths.items() if name not in fresh}
     read = _read_all(list(todo.values()), check_pixels, workers, progress)
@@ -73,7 +73,7 @@ def _read_one(job):
 
 def _stamp(path):
     info = os.stat(path)
-    return info.st_size, info.st_mtime_ns
+    return info.st_size, info.st_mtime_ns // 1000
 
 
 def _read_kept(path, check_pixels):
@@ -88,7 +88,7 @@ def _read_kept(path, check_pixels):
         rows[column] = float_column(text, column, blank=math.nan)
     for column in ("repaired", "constant", "pixels_checked"):
         rows[column] = flag_column(text, column)
-    for column in ("bytes", "modified_ns"):
+    for column in ("bytes", "modified_us"):
         rows[column] = pd.Series(integer_column(text, column).tolist(), index=rows.index, dtype=object)
     return rows[rows["pixels_checked"] == 1] if check_pixels else rows
 
@@ -96,6 +96,6 @@ def _read_kept(path, check_pixels):
 def _write_kept(path, facts, stamps, check_pixels):
     table = facts.assign(pixels_checked=int(check_pixels))
     table["bytes"] = [stamps[name][0] for name in facts.index]
-    table["modified_ns"] = [stamps[name][1] for name in facts.index]
+    table["modified_us"] = [stamps[name][1] for name in facts.index]
     with write_whole(path) as stream:
         table.rename_axis("slice_id").reset_index()[list(KEPT)].to_csv(stream, index=False, lineterminator="\n")

@@ -1,7 +1,7 @@
 """RSNA slices rendered through four windows as JPGs, with polygon labels: renders/<class>/<window>/ID_xxxxxxxxx.jpg.
 
 The JPGs are colored by matplotlib's `bone` map. Its inverse is taken by the brightness that JPEG keeps
-best (luma): within 0.1 grey levels of the nearest color on average, and as exact as a grey JPEG would be
+best (luma): within 0.1 gray levels of the nearest color on average, and as exact as a gray JPEG would be
 (largest error 4 of 255 for a smooth picture at quality 75).
 
 There are no patient ids in this data set: join them with `patients`, or no split by patient is possible.
@@ -32,7 +32,7 @@ _NO_PATIENTS = (
     "patient_id, scan_id and slice_index are missing: a split by patient needs patients= (from the DICOM headers)",
 )
 _LUMA = np.float32([0.299, 0.587, 0.114])  # ITU-R BT.601, as in JPEG
-_MAX_COLOR_DISTANCE = 8  # mean over the pixels; JPEG noise gives 1 to 3, a grey picture about 20
+_MAX_COLOR_DISTANCE = 8  # mean over the pixels; JPEG noise gives 1 to 3, a gray picture about 20
 
 
 def find(root):
@@ -207,7 +207,7 @@ def _join_polygons(rows, folder):
 
 
 def read_image(row, windows):
-    """Read the renders named in `windows` as grey: float32 (height, width, len(windows)) in [0, 1]."""
+    """Read the renders named in `windows` as gray: float32 (height, width, len(windows)) in [0, 1]."""
     return np.stack([_read_render(row, window) for window in windows], axis=-1)
 
 
@@ -216,10 +216,10 @@ def _read_render(row, window):
     if pd.isna(path):
         came = f"slice {row['slice_id']} has no {window} render"
         raise problem(came, "a JPG for it", f"Open the data set with required=({window!r},).")
-    return bone_to_grey(read_image_file(path, channels=3), file=path)
+    return bone_to_gray(read_image_file(path, channels=3), file=path)
 
 
-def bone_to_grey(rgb, *, file=None):
+def bone_to_gray(rgb, *, file=None):
     """Undo matplotlib's `bone` color map.
 
     Args:
@@ -230,7 +230,7 @@ def bone_to_grey(rgb, *, file=None):
         float32 array (height, width) in [0, 1].
 
     Raises:
-        HemokitError: colors that are not of this map (grey pictures, another map).
+        HemokitError: colors that are not of this map (gray pictures, another map).
     """
     colors, luma = _bone_map()
     levels = np.interp(rgb.astype(np.float32) @ _LUMA, luma, np.arange(256))  # (height, width) in 0..255
