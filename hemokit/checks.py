@@ -68,8 +68,8 @@ def check_same_shape(first, second, *, names=("y_true", "y_pred")):
 def check_binary(values, name):
     """Return `values` as a bool array; raise HemokitError unless every value is 0, 1, False or True."""
     array = np.asarray(values)
-    if array.dtype == bool:
-        return array
+    if array.dtype == bool or not array.size:
+        return array.astype(bool)
     if array.dtype.kind not in "iuf":
         raise problem(f"{name} holds {array.dtype} values", "only 0 and 1", "Convert it to a bool array first.")
     ok = (array == 0) | (array == 1)

@@ -101,7 +101,7 @@ def thumbnail(image):
         )
     small = cv2.resize(image, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA).ravel()
     different = np.abs(small - np.median(small)) > 0.05 * np.ptp(small)
-    if not np.ptp(small) or min(different.mean(), 1 - different.mean()) < _BLANK:
+    if not np.ptp(small) or different.mean() < _BLANK:
         return None
     small -= small.mean()
     return small / np.linalg.norm(small)

@@ -101,7 +101,7 @@ def lesions(mask):
     found = []
     for label, box in enumerate(ndimage.find_objects(labels), start=1):
         inside = np.nonzero(labels[box] == label)
-        centroid = tuple(float(axis.mean() + part.start) for axis, part in zip(inside, box, strict=True))
+        centroid = tuple(float((axis + part.start).mean()) for axis, part in zip(inside, box, strict=True))
         found.append(Lesion(label, int(sizes[label]), tuple((part.start, part.stop) for part in box), centroid))
     return found
 

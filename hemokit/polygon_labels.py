@@ -41,7 +41,7 @@ NOTES = (
     "Patient ids are not in these files: join them from the DICOM headers before splitting by patient.",
     "No license was found for these labels: do not pass them on.",
 )
-_EMPTY = re.compile(r"[\[\],\s]*")
+_EMPTY = re.compile(r"\s*(\[\s*(\[\s*\]\s*(,\s*\[\s*\]\s*)*)?\]\s*)?")  # blank, [], [[]], [[], []]
 _FURTHER = "further row of a slice that is used (its regions are in that slice's one row)"
 _SUPERSEDED = "superseded by a Gold Standard case of the same slice"
 
@@ -152,7 +152,7 @@ def _parse(row):
     try:
         value = json.loads(row.text.replace("'", '"'))  # 30 times faster than ast.literal_eval; only x, y in it
         value = [value] if value and isinstance(value[0], dict) else value
-        return [_points(region) for region in value if region]
+        return [_points(region) for region in value if region != []]
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise problem(
             f"the label {row.text[:60]!r}... cannot be read ({error})",
@@ -169,8 +169,8 @@ def _points(region):
     if any(len(point) != 2 for point in region):
         raise ValueError("a point has more than x and y")
     array = np.array(points)
-    if array.dtype.kind not in "if":
-        raise ValueError(f"{array.dtype} values where numbers should be")
+    if array.dtype.kind not in "if" or array.ndim != 2:
+        raise ValueError("a coordinate is no number")
     return array.astype(float)
 
 

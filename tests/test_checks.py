@@ -69,3 +69,4 @@ def test_check_binary_refuses(values, sentence):
 def test_check_binary_of_nothing():
     """An empty array is fine."""
     assert check_binary(np.zeros((0, 8)), "mask").shape == (0, 8)
+    assert check_binary(np.zeros(0, object), "mask").dtype == bool
