@@ -33,7 +33,7 @@ def told(cleaned):
 
 def test_public_names():
     """The fixed names are all here, also those that live in other modules."""
-    names = "polygons_to_mask mask_to_polygons read_polygon_labels clean_masks lesions volume_ml".split()
+    names = ["polygons_to_mask", "mask_to_polygons", "read_polygon_labels", "clean_masks", "lesions", "volume_ml"]
     assert set(names) <= set(public.__all__) and all(callable(getattr(public, name)) for name in names)
 
 

@@ -9,11 +9,32 @@ import pytest
 from hemokit.checks import HemokitError
 from hemokit.masks import polygons_to_mask, read_polygon_labels
 
-DETECTION = (
-    "Case ID,Origin,URL,Labeling State,All Labels,Total Reads,Total Qualified Reads,Majority Label,Number of ROIs,"
-    "Correct Label,Difficulty,Agreement,Comments,Internal Notes"
-).split(",")
-TRACING = "Case ID,Origin,Labeling State,ROI,All Annotations,Number of Annotations,Number of ROIs,Difficulty".split(",")
+DETECTION = [
+    "Case ID",
+    "Origin",
+    "URL",
+    "Labeling State",
+    "All Labels",
+    "Total Reads",
+    "Total Qualified Reads",
+    "Majority Label",
+    "Number of ROIs",
+    "Correct Label",
+    "Difficulty",
+    "Agreement",
+    "Comments",
+    "Internal Notes",
+]
+TRACING = [
+    "Case ID",
+    "Origin",
+    "Labeling State",
+    "ROI",
+    "All Annotations",
+    "Number of Annotations",
+    "Number of ROIs",
+    "Difficulty",
+]
 EPIDURAL = "Results_Epidural Hemorrhage Detection_2020-11-16_21.31.26.148.csv"
 SUBDURAL = "Results_Subdural Hemorrhage Detection_2020-11-16_21.35.48.040.csv"
 SUBDURAL_2 = "Results_Subdural Hemorrhage Detection_2020-11-16_21.37.19.745.csv"

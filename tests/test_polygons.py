@@ -6,7 +6,6 @@ from itertools import combinations
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from hemokit.checks import HemokitError
@@ -48,9 +47,11 @@ def slow_crossing(points):
             (far, shared, other) = (a, b, d) if j == i + 1 else (b, a, c)
             if on(shared, other, far) or on(shared, far, other):
                 return True
-        elif side(a, b, c) * side(a, b, d) < 0 and side(c, d, a) * side(c, d, b) < 0:
-            return True
-        elif on(a, b, c) or on(a, b, d) or on(c, d, a) or on(c, d, b):
+        elif (
+            any([on(a, b, c), on(a, b, d), on(c, d, a), on(c, d, b)])
+            or side(a, b, c) != side(a, b, d)
+            and side(c, d, a) != side(c, d, b)
+        ):
             return True
     return False
 
