@@ -174,6 +174,7 @@ def test_figures(slug):
     for cell in figures:
         assert len(cell.metadata["alt"]) >= 40
         assert "title" in cell.source, cell.source
+        assert cell.source.endswith("plt.show()")  # so that the cell prints no Axes
         if SHOWS_CT.search(cell.source):
             assert "window" in cell.source or "HU" in cell.source, cell.source
         else:

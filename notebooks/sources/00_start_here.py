@@ -25,8 +25,8 @@ if find_spec("hemokit") is None:
 
 # %% [markdown]
 # The next cell is the only one you change to use other data. `DATA = None` means the phantom; a folder, such as
-# `DATA = "/home/me/ct_ich"`, means the scans in it. Later lessons have a `PROFILE` too: `"quick"` trains for a minute,
-# `"paper"` as long as the paper did.
+# `DATA = "/home/me/ct_ich"`, means the scans in it. Later lessons have a `PROFILE` too: `"quick"` trains for a
+# minute, `"paper"` as long as the paper did.
 
 # %% tags=["parameters"]
 DATA = None
@@ -50,16 +50,16 @@ from hemokit.tables import account
 
 # %% [markdown]
 # ## The question
-# A patient arrives after a fall, or with the worst headache of a lifetime. Minutes later there is a CT scan: some thirty
-# pictures, each a slice through the head. Four questions follow.
+# A patient arrives after a fall, or with the worst headache of a lifetime. Minutes later there is a CT scan: some
+# thirty pictures, each a slice through the head. Four questions follow.
 #
 # 1. **Is there blood** outside the vessels?
 # 2. **Where** is it?
 # 3. **What kind** of hemorrhage is it?
 # 4. **How much** is it, in milliliters?
 #
-# It matters: one of our five papers (renyard) cites a one-year mortality of 51 to 65 %, with half of the deaths in the
-# first two days. Another (fahim) cites 37 to 38 % within 30 days of a hemorrhagic stroke.
+# It matters: one of our five papers (renyard) cites a one-year mortality of 51 to 65 %, with half of the deaths in
+# the first two days. Another (fahim) cites 37 to 38 % within 30 days of a hemorrhagic stroke.
 
 # %% [markdown]
 # ## The data
@@ -74,14 +74,14 @@ num_patients = table["patient_id"].nunique()
 print(f"{source}, layout {layout}: {len(table)} slices of {num_patients} patients")
 
 # %% [markdown]
-# **The phantom** is a computer drawing of a head CT: skull, brain, ventricles, noise, and blood where anatomy puts it. It
-# costs nothing, breaks no privacy, and its masks are exact, because we put the blood there ourselves.
+# **The phantom** is a computer drawing of a head CT: skull, brain, ventricles, noise, and blood where anatomy puts
+# it. It costs nothing, breaks no privacy, and its masks are exact, because we put the blood there ourselves.
 #
 # **The real data** are CT-ICH (82 patients) and RSNA 2019 (more than 20,000 scans), which you can get under their own
 # terms; `hemokit data list` names them.
 #
-# **Be honest about the difference.** A model that scores 0.9 on the phantom has shown that its code works. It has shown
-# nothing about patients. Every table of results in this course says on which of the two it was made.
+# **Be honest about the difference.** A model that scores 0.9 on the phantom has shown that its code works. It has
+# shown nothing about patients. Every table of results in this course says on which of the two it was made.
 
 # %% [markdown]
 # ## The slice table
@@ -89,30 +89,33 @@ print(f"{source}, layout {layout}: {len(table)} slices of {num_patients} patient
 
 # %%
 columns = ["patient_id", "slice_id", "slice_index", "any", *SUBTYPES]
-table[columns].sample(6, random_state=SEED).sort_index().rename(columns=SHORT)
+some = table.groupby("any").sample(3, random_state=SEED).sort_index()
+some[columns].rename(columns=SHORT)
 
 # %% [markdown]
 # `slice_index` counts from 0 upward from the neck. `any` is 1 when there is blood of any kind; the next five columns
 # name the kind (their full names come below). Two can be 1 at once: bleeds do not come one at a time.
 #
-# Did the reader leave anything out? Real folders hold damaged files, duplicates and labels without pictures. The table
-# carries its account with it: **rows in = rows used + rows dropped**, each with a reason.
+# Did the reader leave anything out? Real folders hold damaged files, duplicates and labels without pictures. The
+# table carries its account with it: **rows in = rows used + rows dropped**, each with a reason.
 
 # %%
 print(account(table))
 account(table).as_frame()
 
 # %% [markdown]
-# Most folders are less tidy. Here is a phantom of two patients in the form of the RSNA data, with a damaged file in it as
-# in the real set:
+# Most folders are less tidy. Here is a phantom of two patients in the form of the RSNA data, with a damaged file in
+# it as in the real set:
 
 # %%
 rsna = open_dataset(phantom_root("rsna", num_patients=2, seed=SEED))
-account(rsna).as_frame()
+for drop in account(rsna).drops:
+    print(f"{len(drop.ids)} dropped: {drop.reason}")
+print(f"{account(rsna).rows_in} in, {account(rsna).rows_used} used")
 
 # %% [markdown]
-# Make a habit of reading this first. A reader that skips bad files in silence gives you a score on other data than you
-# think.
+# Make a habit of reading this first. A reader that skips bad files in silence gives you a score on other data than
+# you think.
 
 # %% [markdown]
 # ## Look before you count
@@ -130,10 +133,11 @@ print(f"patient {per_patient.idxmax()}: {len(scan)} slices, {scan['any'].sum()} 
 images = [read_image(row) for _, row in scan.iloc[steps].iterrows()]
 titles = [f"slice {step}" for step in steps]
 axes = montage(images, titles=titles)
-axes[0].figure.suptitle(f"One scan in the brain window (0 to 80 HU), {source}");
+axes[0].figure.suptitle(f"One scan in the brain window (0 to 80 HU), {source}")
+plt.show()
 
 # %% [markdown]
-# Bone is white, air is black, the brain is gray. You look at the head from below, as if from the feet of the bed:
+# Bone is white, air is black, the brain is gray. You look at the head from below, as if from the foot of the bed:
 # **the patient's left is on your right.** Fresh blood is a little brighter than brain. How easy is it to see?
 
 # %% [markdown]
@@ -149,16 +153,18 @@ if not has_mask:
     print("This folder has no masks: the right picture stays without an outline.")
 
 # %%
-# alt: The same slice twice in the brain window. On the right the outline of the hemorrhage, where the folder has masks.
+# alt: The same slice twice in the brain window. On the right the outline of the hemorrhage, where the folder has
+# alt: masks.
 fig, axes = plt.subplots(1, 2, figsize=(9, 4.7), layout="constrained")
 show_slice(image, ax=axes[0], title=f"Slice {row['slice_id']}, brain window")
 mask = read_mask(row) if has_mask else None
 title = "The same, blood outlined" if has_mask else "The same, no mask here"
-show_slice(image, ax=axes[1], mask=mask, title=title);
+show_slice(image, ax=axes[1], mask=mask, title=title)
+plt.show()
 
 # %% [markdown]
-# The outline is called a **mask**: an image of the same size that is true where there is blood. Drawing one takes an
-# expert minutes a slice. That is why most data sets have labels for every slice, and masks for a few.
+# Such an outline is kept as a **mask**: an image of the same size that is true where there is blood. Drawing one
+# takes an expert minutes a slice. That is why most data sets have labels for every slice, and masks for a few.
 
 # %% [markdown]
 # ## What kind?
@@ -187,11 +193,12 @@ print("shown with one subtype alone:", ", ".join(examples))
 titles = [f"{SHORT[subtype]} {subtype}" for subtype in examples]
 images = [read_image(row) for row in examples.values()]
 axes = montage(images, titles=titles)
-axes[0].figure.suptitle(f"One slice a subtype, brain window (0 to 80 HU), {source}");
+axes[0].figure.suptitle(f"One slice a subtype, brain window (0 to 80 HU), {source}")
+plt.show()
 
 # %% [markdown]
-# Some you could name at once; others you can hardly see. You are in good company: a thin subarachnoid bleed, or a little
-# blood in a ventricle, is what tired eyes miss.
+# Some you could name at once; others you can hardly see. You are in good company: a thin subarachnoid bleed, or a
+# little blood in a ventricle, is what tired eyes miss.
 
 # %% [markdown]
 # ## Now count
@@ -228,8 +235,9 @@ print(f"accuracy {accuracy:.1%}; hemorrhages found: {found} of {table['any'].sum
 # needs help. Accuracy is the wrong number for a rare finding; lesson 04 brings better ones.
 
 # %% [markdown]
-# A slice is not what we treat, though. **Exercise 2.** How many *patients* have at least one positive slice? Write it as
-# a function of the table, so that it works on any table.
+# A slice is not what we treat, though. **Exercise 2.** How many *patients* have at least one positive slice? Write
+# it as a function of the table, so that it works on any table.
+
 
 # %% tags=["task"]
 def positive_patients(table):
@@ -241,6 +249,7 @@ print(positive_patients(table), "of", table["patient_id"].nunique(), "patients a
 
 # %% tags=["hint"]
 check.q00_2.hint()
+
 
 # %% tags=["solution"]
 def positive_patients(table):
@@ -262,7 +271,8 @@ scans = table.pivot(index="scan_id", columns="slice_index", values="any")
 fig, ax = plt.subplots(figsize=(8, 5), layout="constrained")
 ax.imshow(scans, cmap="viridis", aspect="auto", interpolation="nearest")
 ax.set(xlabel="slice_index (0 is the lowest slice)", ylabel="scan, in order of the table")
-ax.set_title(f"Yellow: slices with hemorrhage ({source})");
+ax.set_title(f"Yellow: slices with hemorrhage ({source})")
+plt.show()
 
 # %% [markdown]
 # Neighbors look alike and share their label. Keep this picture in mind: in lesson 03 it will break a test set.
@@ -278,8 +288,8 @@ ax.set_title(f"Yellow: slices with hemorrhage ({source})");
 # Stuck? Remove the `#` in the hint cell, or run `check.q00_2.solution()`. Nobody keeps score.
 #
 # ## Repair a broken pipeline
-# One exercise in each lesson hands you code that runs without an error and is wrong. Here, a colleague sends a file with
-# the age of each patient:
+# One exercise in each lesson hands you code that runs without an error and is wrong. Here, a colleague sends a file
+# with the age of each patient:
 
 # %%
 colleagues_file = "patient_id,age_years\n049,31\n050,0.5\n130,72\n"
@@ -288,36 +298,38 @@ ages_file.write_text(colleagues_file, encoding="utf-8")
 print(colleagues_file)
 
 # %% [markdown]
-# **Exercise 3.** With the function below, joining the ages to the slice table loses every patient whose id begins with 0.
-# Run it, look at the ids, and repair the function.
+# **Exercise 3.** With the function below, joining the ages to the slice table loses every patient whose id begins
+# with 0. Run it, look at the ids, and repair the function.
+
 
 # %% tags=["task", "broken"]
 def read_ages(path):
     return pd.read_csv(path)
 
 
-read_ages = check.q00_3(read_ages)
 print(read_ages(ages_file))
+read_ages = check.q00_3(read_ages)
 
 # %% tags=["hint"]
 check.q00_3.hint()
+
 
 # %% tags=["solution"]
 def read_ages(path):
     return pd.read_csv(path, dtype={"patient_id": str})
 
 
-read_ages = check.q00_3(read_ages)
 print(read_ages(ages_file))
+read_ages = check.q00_3(read_ages)
 
 # %% [markdown]
-# An id is a name, not a number. In this course ids are always text, and a reader that meets anything else stops with one
-# clear sentence. It never guesses.
+# An id is a name, not a number. In this course ids are always text, and a reader that meets anything else stops
+# with one clear sentence. It never guesses.
 
 # %% [markdown]
 # ## Is this machine ready?
-# `hemokit doctor`, on the command line, looks at Python, packages, memory, disk and data. Each of its lines is ok, or says
-# what to do. From Python it is a table:
+# `hemokit doctor`, on the command line, looks at Python, packages, memory, disk and data. Each of its lines is ok,
+# or says what to do. From Python it is a table:
 
 # %%
 findings = pd.DataFrame(check_all([DATA] if DATA else []))
@@ -327,7 +339,7 @@ findings.loc[findings["name"].isin(["memory", "processor", "GPU"]), ["name", "fo
 
 # %% [markdown]
 # ## The map of the course
-# Five student projects asked the question before us. We rebuild all five, with their own numbers beside ours.
+# Five earlier projects asked the same question. We rebuild all five, with their own numbers beside ours.
 #
 # | system | what it did | lessons |
 # |---|---|---|
@@ -337,8 +349,8 @@ findings.loc[findings["name"].isin(["memory", "processor", "GPU"]), ["name", "fo
 # | twobranch | equalized pictures, a network with two branches | 03, 08, 13 |
 # | fahim | slices in sequence, Grad-CAM, UNet++ on patches | 01, 09 to 11 |
 #
-# Lessons 00 to 03 are about data, 04 to 06 about naming a slice, 07 to 09 about drawing the mask, 10 to 13 about whole
-# scans, honest numbers and use.
+# Lessons 00 to 03 are about data, 04 to 06 about naming a slice, 07 to 09 about drawing the mask, 10 to 13 about
+# whole scans, honest numbers and use.
 
 # %% [markdown]
 # ## Papers and here
@@ -358,8 +370,8 @@ papers.assign(share=share.map("{:.1%}".format), split="none, all slices")
 # > **Take away**: one row is one slice, one reader for all folders, and an account of every dropped row. Accuracy
 # > flatters a model that does nothing. Ids are text. A phantom's score is not a patient's.
 # >
-# > **What can go wrong in the clinic**: a folder is read in silence without its damaged files, and the hospital's hardest
-# > scans are just these. Or the left side is taken for the right.
+# > **What can go wrong in the clinic**: a folder is read in silence without its damaged files, and the hospital's
+# > hardest scans are just these. Or the left side is taken for the right.
 # >
 # > **Next**: lesson 01 looks inside a pixel: Hounsfield units, and what a window hides.
 # >

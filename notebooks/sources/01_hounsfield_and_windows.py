@@ -1,14 +1,15 @@
 # %% [markdown]
 # # 01 Hounsfield units and windows
 #
-# > **Goal**: read the number in a CT pixel, choose what to show of it, and know what a saved picture has lost for good.
+# > **Goal**: read the number in a CT pixel, choose what to show of it, and know what a saved picture has lost for
+# > good.
 # >
 # > **You need**: lesson 00.
 # >
 # > **Time**: 20 minutes to read, 20 seconds to run.
 # >
-# > **Data**: the phantom in Hounsfield units (NIfTI form), or your own CT-ICH or RSNA folder. A folder of JPGs joins in the
-# > last part; the rest then uses the phantom.
+# > **Data**: the phantom in Hounsfield units (NIfTI form), or your own CT-ICH or RSNA folder. A folder of JPGs
+# > joins in the last part; the rest then uses the phantom.
 # >
 # > **Hardware**: any laptop. No GPU, no network.
 
@@ -66,8 +67,8 @@ print(f"Hounsfield units: {source}, {len(hu_table)} slices of {num_scans} scans"
 # HU = 1000 * (mu - mu_water) / mu_water
 # ```
 #
-# So water is 0, and air, which stops next to nothing, is -1000. The scale is the same on every scanner in the world. No
-# photograph has anything like it.
+# So water is 0, and air, which stops next to nothing, is -1000. The scale is the same on every scanner in the
+# world. No photograph has anything like it.
 #
 # | material | HU, about |
 # |---|---|
@@ -82,8 +83,8 @@ print(f"Hounsfield units: {source}, {len(hu_table)} slices of {num_scans} scans"
 # | metal | 3000 and more |
 
 # %% [markdown]
-# Blood and brain are 20 HU apart, on a scale that runs over 4000. Let us read a slice through the middle of a head with a
-# hemorrhage.
+# Blood and brain are 20 HU apart, on a scale that runs over 4000. Let us read a slice through the middle of a head
+# with a hemorrhage.
 
 # %%
 per_patient = hu_table.groupby("patient_id")["any"].sum()
@@ -95,28 +96,30 @@ print(f"slice {row['slice_id']}: {hounsfield.shape} pixels")
 print(f"from {hounsfield.min():.0f} to {hounsfield.max():.0f} HU")
 
 # %% [markdown]
-# **Predict**: we draw the lowest number black, the highest white, all others in between. What will you see of the brain?
+# **Predict**: we draw the lowest number black, the highest white, all others in between. What will you see of the
+# brain?
 
 # %%
-# alt: Left, a slice with all Hounsfield units from air to bone as shades of gray: the skull is a white ring and the brain
-# alt: one flat gray. Right, the values along its middle row: -1000 in air, above 1000 in the two walls of the skull, and
-# alt: an almost flat line near 30 in the brain.
+# alt: Left, a slice with all Hounsfield units from air to bone as shades of gray: the skull is a white ring and the
+# alt: brain one flat gray. Right, the values along its middle row: -1000 in air, above 1000 in the two walls of the
+# alt: skull, and an almost flat line near 30 in the brain.
 fig, axes = plt.subplots(1, 2, figsize=(11, 4.5), layout="constrained")
 shown = axes[0].imshow(hounsfield, cmap="gray")
 fig.colorbar(shown, ax=axes[0], label="HU")
 axes[0].axhline(len(hounsfield) // 2, color="C1")
 axes[0].set(title=f"All HU at once, {source}", xticks=[], yticks=[])
 axes[1].plot(hounsfield[len(hounsfield) // 2], color="C1")
-axes[1].set(title="Along the orange line", xlabel="column (pixel)", ylabel="HU");
+axes[1].set(title="Along the orange line", xlabel="column (pixel)", ylabel="HU")
+plt.show()
 
 # %% [markdown]
-# The whole brain is one flat gray. The line on the right tells why: brain, fluid and blood together fill a narrow strip,
-# and skull and air take nearly all the shades. The blood is in the numbers. It is not in this picture.
+# The whole brain is one flat gray. The line on the right tells why: brain, fluid and blood together fill a narrow
+# strip, and skull and air take nearly all the shades. The blood is in the numbers. It is not in this picture.
 
 # %% [markdown]
 # ## A window: level and width
-# So we show a part of the scale only. A **window** has a *level*, its middle, and a *width*. What is below the window is
-# black, what is above it is white, and all shades are spent inside.
+# So we show a part of the scale only. A **window** has a *level*, its middle, and a *width*. What is below the
+# window is black, what is above it is white, and all shades are spent inside.
 #
 # **Exercise 1.** The brain window has level 40 and width 80. Which HU are just black, and which just white?
 
@@ -138,6 +141,7 @@ print(f"black at {low:g} HU, white at {high:g} HU")
 # %% [markdown]
 # **Exercise 2.** Write it for any window: Hounsfield units in, an image from 0 (black) to 1 (white) out.
 
+
 # %% tags=["task"]
 def window_by_hand(hounsfield, level, width):
     return ...
@@ -149,6 +153,7 @@ print(window_by_hand(np.array([-1000, 0, 20, 40, 80, 2000]), level=40, width=80)
 # %% tags=["hint"]
 check.q01_2.hint()
 
+
 # %% tags=["solution"]
 def window_by_hand(hounsfield, level, width):
     low = level - width / 2
@@ -159,8 +164,8 @@ window_by_hand = check.q01_2(window_by_hand)
 print(window_by_hand(np.array([-1000, 0, 20, 40, 80, 2000]), level=40, width=80))
 
 # %% [markdown]
-# From here on we use `hemokit.windows.apply_window`, which does the same and also refuses what cannot be HU. It knows the
-# windows of our papers by name:
+# From here on we use `hemokit.windows.apply_window`, which does the same and also refuses what cannot be HU. It
+# knows the windows of our papers by name:
 
 # %%
 named = pd.DataFrame(NAMED.values(), index=NAMED, columns=["level", "width"])
@@ -174,24 +179,25 @@ named
 # **Predict**: in which of the four windows below will the blood be easiest to see? In which will the brain vanish?
 
 # %%
-# alt: The same slice in four windows. Brain: blood, gray and white matter differ. Subdural: the same, paler, and blood
-# alt: beside bone stays visible. Soft tissue: the brain is an even gray. Bone: the skull shows its layers, the brain is
-# alt: dark and empty.
+# alt: The same slice in four windows. Brain: blood, gray and white matter differ. Subdural: the same, paler, and
+# alt: blood beside bone stays visible. Soft tissue: the brain is an even gray. Bone: the skull shows its layers,
+# alt: the brain is dark and empty.
 fig, axes = plt.subplots(1, 4, figsize=(14, 4), layout="constrained")
 for ax, name in zip(axes, ("brain", "subdural", "soft_tissue", "bone")):
     limits = f"{NAMED[name].low:g} to {NAMED[name].high:g} HU"
     show_slice(apply_window(hounsfield, name), ax=ax, title=f"{name} window\n{limits}")
-fig.suptitle(f"One slice, four windows, {source}");
+fig.suptitle(f"One slice, four windows, {source}")
+plt.show()
 
 # %% [markdown]
-# The brain window shows blood best, and paints the skull the same white. A thin subdural bleed along the skull then melts
-# into the bone. The subdural window keeps the two apart, and the bone window shows fractures. A radiologist switches
-# between them all the time.
+# The brain window shows blood best, and paints the skull the same white. A thin subdural bleed along the skull then
+# melts into the bone. The subdural window keeps the two apart, and the bone window shows fractures. A radiologist
+# switches between them all the time.
 
 # %% [markdown]
 # ## Three windows in one image
-# A network cannot switch, but its input has three channels: red, green, blue. So put a window in each. fahim used brain,
-# subdural and soft tissue:
+# A network cannot switch, but its input has three channels: red, green, blue. So put a window in each. fahim used
+# brain, subdural and soft tissue:
 
 # %%
 fahim = stack_windows(hounsfield, ("brain", "subdural", "soft_tissue"))
@@ -228,11 +234,12 @@ images += [stack_windows(each, ("brain", "bone", "subdural")) for each in slices
 names = ("fahim", "math7243")
 titles = [f"{name}, slice {index}" for name in names for index in rows["slice_index"]]
 axes = montage(images, titles=titles, columns=6)
-axes[0].figure.suptitle(f"Three windows as red, green and blue, {source}");
+axes[0].figure.suptitle(f"Three windows as red, green and blue, {source}")
+plt.show()
 
 # %% [markdown]
-# The colors mean nothing to a doctor, and the network does not mind. Where there is a tint, one window saw what another
-# did not: fat is black in the brain window, and green below because the bone window still shows it.
+# The colors mean nothing to a doctor, and the network does not mind. Where there is a tint, one window saw what
+# another did not: fat is black in the brain window, and green below because the bone window still shows it.
 
 # %% [markdown]
 # ## Where the tissues lie
@@ -247,9 +254,9 @@ air = 1 - len(inside) / len(values)
 print(f"{len(stack)} slices, {len(values):,} pixels; {air:.0%} of them are air")
 
 # %%
-# alt: Two histograms. Left, all Hounsfield units on a log scale: a tall peak at air, one near 30, and a long low tail of
-# alt: bone. Right, the part from -150 to 250 HU with the brain, subdural and soft-tissue windows as bars: a peak of fat
-# alt: near -95, a tall peak of brain near 30 in the middle of the brain window, a small one near 55.
+# alt: Two histograms. Left, all Hounsfield units on a log scale: a tall peak at air, one near 30, and a long low
+# alt: tail of bone. Right, the part from -150 to 250 HU with the brain, subdural and soft-tissue windows as bars: a
+# alt: peak of fat near -95, a tall peak of brain near 30 in the middle of the brain window, a small one near 55.
 fig, axes = plt.subplots(1, 2, figsize=(12, 4), layout="constrained")
 axes[0].hist(values, bins=np.arange(-1100, 2001, 20), color="0.5", log=True)
 axes[0].set(xlabel="HU", ylabel="pixels (log)", title=f"All HU, {len(stack)} slices, {source}")
@@ -259,12 +266,13 @@ for height, name in zip((0.8, 0.87, 0.94), ("soft_tissue", "subdural", "brain"))
     limits = NAMED[name].low, NAMED[name].high
     axes[1].plot(limits, [height] * 2, lw=5, transform=bars, label=name)
 axes[1].legend(title="window", loc="center right")
-axes[1].set(xlabel="HU", ylabel="pixels", title="Three windows", xlim=(-150, 250));
+axes[1].set(xlabel="HU", ylabel="pixels", title="Three windows", xlim=(-150, 250))
+plt.show()
 
 # %% [markdown]
 # Fat lies left of zero, the brain in the middle of its window. And blood? There is a small hill near 55 HU, in the
-# phantom at least, just where fresh blood should be. **Predict**: of all pixels from 50 to 80 HU, what part is blood? The
-# masks know.
+# phantom at least, just where fresh blood should be. **Predict**: of all pixels from 50 to 80 HU, what part is
+# blood? The masks know.
 
 # %%
 with_mask = hu_table[hu_table["mask_path"].notna()].head(40)
@@ -278,15 +286,15 @@ else:
     print("This folder has no masks: nobody can say which of these pixels are blood.")
 
 # %% [markdown]
-# And these were only slices *with* hemorrhage. The hill is mostly muscle, and the rest is the edge of the skull, where a
-# pixel is part bone and part brain. Blood also spreads out of its range: old blood is darker. This is why no threshold on
-# HU solves the problem, and why this course is longer than one lesson.
+# And these were only slices *with* hemorrhage. The hill is mostly muscle, and the rest is the edge of the skull,
+# where a pixel is part bone and part brain. Blood also spreads out of its range: old blood is darker. This is why
+# no threshold on HU solves the problem, and why this course is longer than one lesson.
 
 # %% [markdown]
 # ## What a JPG has lost
-# Public data often come as JPGs: somebody chose a window and saved 256 shades. **Predict**: we take the bone JPG and the
-# brain JPG of our slice, turn their shades back into HU, and show each in both windows. Which of the four pictures can
-# you use?
+# Public data often come as JPGs: somebody chose a window and saved 256 shades. **Predict**: we take the bone JPG
+# and the brain JPG of our slice, turn their shades back into HU, and show each in both windows. Which of the four
+# pictures can you use?
 
 # %%
 back = {}
@@ -298,28 +306,31 @@ for name in ("brain", "bone"):
     print(f"{name} JPG: {len(values_left)} different values left between 0 and 80 HU")
 
 # %%
-# alt: A corner of brain and skull, four times. Brain JPG in the brain window: fine. Brain JPG in the bone window: gray, no
-# alt: skull at all. Bone JPG in the brain window: patches of a few shades. Bone JPG in the bone window: fine.
+# alt: A corner of brain and skull, four times. Brain JPG in the brain window: fine. Brain JPG in the bone window:
+# alt: gray, no skull at all. Bone JPG in the brain window: patches of a few shades. Bone JPG in the bone window:
+# alt: fine.
 height, width = hounsfield.shape
 corner = slice(height // 4, height // 2), slice(width // 2, 7 * width // 8)
 pairs = [(name, window) for name in ("brain", "bone") for window in ("brain", "bone")]
 images = [apply_window(back[name], window)[corner] for name, window in pairs]
 titles = [f"{name} JPG\nin {window} window" for name, window in pairs]
 axes = montage(images, titles=titles, columns=4)
-axes[0].figure.suptitle(f"What 8 bits kept, {source}");
+axes[0].figure.suptitle(f"What 8 bits kept, {source}")
+plt.show()
 
 # %% [markdown]
-# The second one was to be expected: everything above 80 HU was the same white, so the skull is gone. The surprise is the
-# third. The bone JPG (fourth picture) looks perfect, yet it spreads 255 steps over 2800 HU: **one step is 11 HU**. White
-# and gray matter, about 10 HU apart, fall on the same shade or the next, and thin bleeds fall with them.
+# The second one was to be expected: everything above 80 HU was the same white, so the skull is gone. The surprise
+# is the third. The bone JPG (fourth picture) looks perfect, yet it spreads 255 steps over 2800 HU: **one step is 11
+# HU**. White and gray matter, about 10 HU apart, fall on the same shade or the next, and thin bleeds fall with
+# them.
 #
 # Nothing brings it back. This is why `read_hounsfield` refuses a JPG instead of guessing.
 
 # %% [markdown]
 # ## Repair a broken pipeline
-# Scanners store whole numbers, and a header gives the *intercept* to add to them: usually -1024. Some RSNA files have 12
-# bits a pixel and an intercept of 0. Their numbers below zero have **wrapped around**, like a car's odometer: -1 is stored
-# as 4095.
+# Scanners store whole numbers, and a header gives the *intercept* to add to them: usually -1024. Some RSNA files
+# have 12 bits a pixel and an intercept of 0. Their numbers below zero have **wrapped around**, like a car's
+# odometer: -1 is stored as 4095.
 
 # %%
 true = np.maximum(hounsfield.round().astype(int), -1000)  # this storage holds nothing below -1000
@@ -329,11 +340,12 @@ found = {"true HU": true.flat[where], "stored": stored_values.flat[where]}
 pd.DataFrame(found, index=["air", "densest bone", "middle of the brain"])
 
 # %% [markdown]
-# Air is now denser than the skull. A reader that only adds the intercept runs without an error, and a network learns from
-# white air.
+# Air is now denser than the skull. A reader that only adds the intercept runs without an error, and a network
+# learns from white air.
 #
-# **Exercise 4.** Repair the reader. A file is wrapped when its intercept is above -100. Then: add 1000; take 4096 from
-# whatever reached 4096; the intercept is -1000. Other files must come out untouched.
+# **Exercise 4.** Repair the reader. A file is wrapped when its intercept is above -100. Then: add 1000; take 4096
+# from whatever reached 4096; the intercept is -1000. Other files must come out untouched.
+
 
 # %% tags=["task", "broken"]
 def to_hounsfield(stored_values, intercept):
@@ -341,11 +353,12 @@ def to_hounsfield(stored_values, intercept):
     return values + intercept
 
 
-to_hounsfield = check.q01_4(to_hounsfield)
 print("largest error in HU:", np.abs(to_hounsfield(stored_values, 0) - true).max())
+to_hounsfield = check.q01_4(to_hounsfield)
 
 # %% tags=["hint"]
 check.q01_4.hint()
+
 
 # %% tags=["solution"]
 def to_hounsfield(stored_values, intercept):
@@ -357,8 +370,8 @@ def to_hounsfield(stored_values, intercept):
     return values + intercept
 
 
-to_hounsfield = check.q01_4(to_hounsfield)
 print("largest error in HU:", np.abs(to_hounsfield(stored_values, 0) - true).max())
+to_hounsfield = check.q01_4(to_hounsfield)
 
 # %% [markdown]
 # `.astype(int)` matters as well: stored values are unsigned 16-bit numbers, and subtracting 1024 from such a 5 gives
@@ -366,8 +379,8 @@ print("largest error in HU:", np.abs(to_hounsfield(stored_values, 0) - true).max
 
 # %% [markdown]
 # ## Which is which?
-# How good is our phantom? Here are twelve slices in the brain window, at 128 x 128 pixels. Where `DATA` is a CT-ICH folder
-# of JPGs, half of them are real people.
+# How good is our phantom? Here are twelve slices in the brain window, at 128 x 128 pixels. Where `DATA` is a CT-ICH
+# folder of JPGs, half of them are real people.
 
 # %%
 real = table if DATA and table["dataset"].iloc[0] == "ct_ich_jpg" else None
@@ -388,15 +401,16 @@ for place, number in enumerate(order):
     answers.append(kind)
 
 # %%
-# alt: Twelve slices of heads, lettered A to L, at 128 by 128 pixels in the brain window: phantoms, and real patients among
-# alt: them where real data were given.
+# alt: Twelve slices of heads, lettered A to L, at 128 by 128 pixels in the brain window: phantoms, and real
+# alt: patients among them where real data were given.
 letters = "ABCDEFGHIJKL"
 axes = montage(images, titles=list(letters), columns=6)
-axes[0].figure.suptitle("Phantom or patient? Brain window, 0 to 80 HU");
+axes[0].figure.suptitle("Phantom or patient? Brain window, 0 to 80 HU")
+plt.show()
 
 # %% [markdown]
-# **Predict**: if there are patients among them, write down your twelve answers before you read on. If all are phantoms,
-# which ones could be a person, and what gives the others away?
+# **Predict**: if there are patients among them, write down your twelve answers before you read on. If all are
+# phantoms, which ones could be a person, and what gives the others away?
 
 # %%
 for kind in sorted(set(answers)):
@@ -404,13 +418,13 @@ for kind in sorted(set(answers)):
     print(f"{kind}: {' '.join(which)}")
 
 # %% [markdown]
-# A phantom may fool an eye at this size, and it should: then a model trained on it meets the same kinds of difficulty. It
-# still is a drawing. It knows only the bleeds, the noise and the heads that we thought of.
+# A phantom may fool an eye at this size, and it should: then a model trained on it meets the same kinds of
+# difficulty. It still is a drawing. It knows only the bleeds, the noise and the heads that we thought of.
 
 # %% [markdown]
 # ## Papers and here
-# fahim normalized the three channels by their mean and standard deviation over the RSNA training scans. The same numbers
-# from our sample:
+# fahim normalized the three channels by their mean and standard deviation over the RSNA training scans. The same
+# numbers from our sample:
 
 # %%
 channels = stack_windows(np.stack(stack), ("brain", "subdural", "soft_tissue"))
@@ -427,15 +441,16 @@ columns = ["data", "n", "split", "seed", "brain", "subdural", "soft tissue"]
 pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 # %% [markdown]
-# Close numbers would mean only that the heads fill the picture alike and that about as much of it is bone. It is a check
-# of the phantom's geometry, and no score.
+# Close numbers would mean only that the heads fill the picture alike and that about as much of it is bone. It is a
+# check of the phantom's geometry, and no score.
 
 # %% [markdown]
-# > **Take away**: HU are a measurement, a window is a choice. Level is the middle, width the extent. An 8-bit picture holds
-# > one window, and the rest is gone. The number in the file becomes HU by the header, and headers lie.
+# > **Take away**: HU are a measurement, a window is a choice. Level is the middle, width the extent. An 8-bit
+# > picture holds one window, and the rest is gone. The number in the file becomes HU by the header, and headers
+# > lie.
 # >
-# > **What can go wrong in the clinic**: a thin subdural bleed hides in the white of the skull, since nobody looked in the
-# > subdural window. A wrapped file turns air into metal, and the program answers all the same.
+# > **What can go wrong in the clinic**: a thin subdural bleed hides in the white of the skull, since nobody looked
+# > in the subdural window. A wrapped file turns air into metal, and the program answers all the same.
 # >
 # > **Next**: lesson 02 turns experts' labels into masks, and counts what is lost on the way.
 # >
