@@ -117,10 +117,10 @@ def _draw_subdural(rng, head, trauma):
 
 def _draw_subarachnoid(rng, head, trauma):
     if rng.random() < 0.3:
-        point, reach = (rng.normal(0, 12), -6, -12), rng.uniform(16, 32)
+        point, reach = (rng.normal(0, 12), -6, -12), rng.uniform(9, 18)
     else:
         point, _ = surface_point(head, rng.uniform(-np.pi, np.pi), rng.uniform(0.0, 1.1))
-        point, reach = point * 0.86, rng.uniform(14, 28)
+        point, reach = point * 0.88, rng.uniform(8, 17)
     yield _bleed(rng, "subarachnoid", point, hu=rng.normal(55, 5), reach=reach, thick=rng.uniform(1.0, 1.9), mottled=3)
 
 
@@ -133,10 +133,10 @@ def _draw_intraparenchymal(rng, head, trauma):
         anchor = trauma.point if rng.random() < 0.5 else -trauma.point * (1, 1, -1)
         if rng.random() < 0.35:
             anchor = np.array([rng.choice([-1, 1]) * rng.uniform(15, 52), rng.uniform(-62, -28), rng.uniform(-12, 6)])
-        count = 1 + rng.binomial(3, 0.3)
+        count = 1 + rng.binomial(3, 0.2)
         centers = [anchor * rng.uniform(0.66, 0.84) + rng.normal(0, 7, 3) * (i > 0) for i in range(count)]
     for center in centers:
-        size = np.clip(rng.lognormal(np.log(13 if deep else 8.5), 0.45), 3.0, 30)
+        size = np.clip(rng.lognormal(np.log(12 if deep else 8.0), 0.42), 3.0, 30)
         semi = size * rng.uniform(0.65, 1.35, 3)
         yield _bleed(
             rng, "intraparenchymal", center, hu=_density(rng, 61, 6), reach=1.25 * semi.max() + 3, semi=semi,
@@ -146,17 +146,17 @@ def _draw_intraparenchymal(rng, head, trauma):
 
 def _draw_intraventricular(rng, head, trauma):
     hu = rng.normal(58, 5)
-    kind = "layer" if rng.random() < 0.6 else "cast"
+    kind = "layer" if rng.random() < 0.5 else "cast"
     for side in (-1, 1) if rng.random() < 0.7 else (rng.choice([-1, 1]),):
         if kind == "layer":
             yield _bleed(
-                rng, "intraventricular", (side * 23, rng.uniform(46, 54), 5), hu=hu, reach=rng.uniform(15, 22),
+                rng, "intraventricular", (side * 23, rng.uniform(40, 52), 5), hu=hu, reach=rng.uniform(16, 26),
                 thick=rng.uniform(0.8, 2.2), kind=kind,
             )  # fmt: skip
         else:
             yield _bleed(
                 rng, "intraventricular", (side * rng.uniform(8, 22), rng.uniform(-20, 28), rng.uniform(6, 20)), hu=hu,
-                reach=rng.uniform(16, 42), thick=rng.uniform(1.2, 4.0), kind=kind,
+                reach=rng.uniform(20, 48), thick=rng.uniform(1.2, 4.0), kind=kind,
             )  # fmt: skip
 
 
