@@ -74,14 +74,14 @@ def test_the_patients_left_is_on_the_right_of_the_view(tmp_path):
         change = nib.orientations.ornt_transform(
             nib.orientations.axcodes2ornt("RAS"), nib.orientations.axcodes2ornt(orientation)
         )
-        data = np.zeros((7, 8, 9), np.int16)
+        data = np.full((7, 8, 9), -1000, np.int16)
         image = nib.Nifti1Image(data, np.diag([1, 1, 2, 1.0])).as_reoriented(change)
         data = np.asarray(image.dataobj).copy()
         world = (-0.0, 7.0, 16.0)  # x to the Right: 0 is the leftmost of 0..6
         index = np.linalg.solve(image.affine, (*world, 1))[:3].round().astype(int)
         data[tuple(index)] = 1
         array, _ = read_nifti_volume(saved(tmp_path / f"{orientation}.nii", data, image.affine))
-        assert np.argwhere(array).tolist() == [[8, 0, 6]]
+        assert np.argwhere(array == 1).tolist() == [[8, 0, 6]]
 
 
 def test_a_small_rotation_is_allowed_and_a_large_one_is_not(tmp_path):
@@ -191,6 +191,15 @@ def test_what_is_no_mask_is_refused(tmp_path, data, message):
     """A CT, a map of labels and probabilities are told from masks."""
     with pytest.raises(HemokitError, match=message):
         read_nifti_volume(write(tmp_path, "nii", nifti(data)), kind="mask")
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 0), (0, 1), (0, 255), (-1000, 70000), (-70000, 1000)])
+def test_what_is_no_ct_is_refused(tmp_path, low, high):
+    """A mask, a windowed image and values out of all range are told from Hounsfield units."""
+    data = np.where(DATA > 500, high, low).astype(np.int32)
+    with pytest.raises(HemokitError, match=f"the values go from {low} to {high}, but expected Hounsfield units"):
+        read_nifti_volume(write(tmp_path, "nii", nifti(data)))
+    assert read_nifti(write(tmp_path, "nii", nifti(data))).data.max() == high
 
 
 def test_kind_is_checked(tmp_path):

@@ -11,8 +11,9 @@ decodes the bytes; what comes out must be what the header announced.
 - A file must end where its picture ends (JPEG: end-of-image marker; PNG: IEND chunk, all chunks with
   the right checksum). So a file cut anywhere is refused, and so is one with something after its end.
 
-JPEG has no checksum: damage inside the picture's data that leaves the markers alone cannot be seen
-here. `hemokit.files.sha256` and the data manifests find it.
+JPEG has no checksum: damage inside the picture's data that leaves the markers alone (a flipped bit; a
+lower half that was lost before somebody closed the file with a new end marker) cannot be seen here. Only
+a checksum finds it: `hemokit.files.sha256` and the data manifests.
 """
 
 import os

@@ -99,7 +99,8 @@ def read_nifti_volume(
 
     Args:
         path, assume, max_shear_degrees, max_bytes: as in `read_nifti`.
-        kind: "hounsfield" gives float32; "mask" gives bool. A mask of 0 and 1 is true above 0.5; one of
+        kind: "hounsfield" gives float32, and refuses values that all lie in 0..255 (a mask, a windowed
+            image) or beyond 65536; "mask" gives bool. A mask of 0 and 1 is true above 0.5; one of
             about 0 and 255 is true above 127; other values (label maps, Hounsfield units) are refused.
 
     Returns:
@@ -116,7 +117,7 @@ def read_nifti_volume(
 def _read_volume(key, kind, assume, max_shear_degrees, max_bytes):
     path = key[0]
     nifti = read_nifti(path, assume=assume, max_shear_degrees=max_shear_degrees, max_bytes=max_bytes)
-    data = _to_mask(nifti.data, path) if kind == "mask" else nifti.data.astype(np.float32, copy=False)
+    data = _to_mask(nifti.data, path) if kind == "mask" else _to_hounsfield(nifti.data, path)
     axes, flips = to_view(nifti.orientation)
     array = np.ascontiguousarray(data.transpose(axes)[flips])
     array.setflags(write=False)
@@ -259,6 +260,18 @@ def _scale(stored, header, path):
             file=path,
         )
     return data
+
+
+def _to_hounsfield(data, path):
+    low, high = float(data.min()), float(data.max())
+    if low < -(2**16) or high > 2**16 or (low >= 0 and high <= 255):
+        raise problem(
+            f"the values go from {low:g} to {high:g}",
+            "Hounsfield units (air is about -1000, bone above 300)",
+            "This looks like a mask, a windowed image or a volume without its slope: take the CT itself.",
+            file=path,
+        )
+    return data.astype(np.float32, copy=False)
 
 
 def _to_mask(data, path):
