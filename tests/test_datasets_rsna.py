@@ -47,7 +47,7 @@ def test_labels_against_pandas(tmp_path, data):
         patch.setattr(rsna_labels, "BLOCK", data.draw(st.integers(20, 200)))
         labels, twice = rsna_labels.read_rsna_labels(path)
     reference = pd.DataFrame([(line[:12], line[13:].split(",")[0], int(line[-1])) for line in lines])
-    reference = reference.pivot(index=0, columns=1, values=2).loc[labels.index, list(LABELS)]
+    reference = reference.pivot_table(index=0, columns=1, values=2).loc[labels.index, list(LABELS)]
     assert labels.to_numpy().tolist() == reference.to_numpy().tolist() and twice == ()
 
 

@@ -50,7 +50,7 @@ def read_table(root, *, headers=None, check_pixels=False, workers=1, progress=No
     )  # fmt: skip
     readable = facts[facts["error"] == ""]
     usable = readable[readable["constant"] == 0]
-    drops = _drops(labels.index, twice, files, bad, facts)
+    drops = _drops(dict.fromkeys(labels.index), twice, files, bad, facts)
     rows = labels.loc[usable.index].join(_in_scans(readable[["patient_id", "scan_id", "position_mm"]]))
     paths = [files[name] for name in rows.index]
     rows = rows.assign(dataset=NAME, mask_path=None, slice_id=rows.index, image_path=paths)
@@ -73,7 +73,7 @@ def _list_files(folder):
 
 
 def _drops(listed, twice, files, bad, facts):
-    """All rows that are not used, by reason."""
+    """All rows that are not used, by reason; `listed` is a dict of the ids in the CSV, for its order and its speed."""
     wrong = facts.index[facts["error"] != ""]
     return (
         Drop(f"{CSV} lists the image twice with the same labels: the second listing", twice),
