@@ -8,8 +8,8 @@ from hemokit.datasets.phantom.canvas import ball, cover, paint_ball, paint_rod, 
 
 CSF = 7.0  # Hounsfield units of cerebrospinal fluid
 FAR = np.float32(99.0)
-RIBBON_MM = 3.4  # thickness of the cortex
-GYRUS_MM = 26.0  # from one sulcus crest to the next but one
+RIBBON_MM = 4.4  # thickness of the cortex as 5 mm slices show it
+GYRUS_MM = 24.0  # from one sulcus crest to the next but one
 
 # The lateral ventricle of one side as rods: start, end (x, y, z in mm), radii there.
 LATERAL = (
@@ -183,7 +183,7 @@ def _tissue(canvas, head, spaces):
     depth = np.minimum(-spaces.cavity, away)
     sheet = np.maximum(np.abs(texture[..., 0]) * np.float32(GYRUS_MM / 6.3), depth - (11 + 5 * texture[..., 1]))
     ribbon = np.minimum(np.minimum(sheet, depth), np.maximum(spaces.sulci, 0))
-    grey = cover(ribbon - RIBBON_MM, 3.2)
+    grey = cover(ribbon - RIBBON_MM, 2.4)
     _deep_nuclei(canvas, grey)
     hind = cover(spaces.tentorium, 2.0) * cover(4 - canvas.y, 4.0)
     np.maximum(grey, 0.72 * hind * (1 + 0.12 * texture[..., 3]), out=grey)

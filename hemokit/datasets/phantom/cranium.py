@@ -4,7 +4,7 @@ import numpy as np
 
 from hemokit.datasets.phantom.canvas import Canvas, ball, cover, noise_at, paint_ball, smooth_noise
 
-AIR, FAT, SKIN, MUSCLE, WATER = -1000.0, -95.0, 35.0, 56.0, 6.0  # Hounsfield units
+AIR, FAT, SKIN, MUSCLE, WATER = -1000.0, -95.0, 15.0, 56.0, 6.0  # Hounsfield units
 VAULT = (66.0, 83.0, 78.0)  # half axes of an adult's cranial cavity, mm
 ANTERIOR_FLOOR = -13.0  # height of the orbital roofs
 
