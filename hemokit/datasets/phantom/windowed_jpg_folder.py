@@ -16,7 +16,8 @@ from hemokit.polygons import mask_to_polygons
 from hemokit.windows import BONE, BRAIN, SUBDURAL, apply_window
 
 LABEL_FOLDER = "HemorrhageLabels"
-JPEG_QUALITY = 90
+JPEG_QUALITY = 75  # not known of the real files
+AIR = -200  # Hounsfield units; below is air (and a little fat)
 RENDERS = {"brain_bone_window": BONE, "brain_window": BRAIN, "max_contrast_window": None, "subdural_window": SUBDURAL}
 RESULTS = {
     "epidural": ("Epidural Hemorrhage Detection_2020-11-16_21.31.26.148",),
@@ -127,11 +128,11 @@ def _render_names(study, k):
 
 def _render(hounsfield, name):
     """One slice as grey values in [0, 1]. The formula behind the real max_contrast_window is not known."""
-    if RENDERS[name] is None:  # here: the histogram equalized above air, so that no grey is rarer than another
-        levels = np.quantile(hounsfield, np.linspace(0, 1, 101))
-        levels, first = np.unique(levels, return_index=True)
-        return np.interp(hounsfield, levels, first / 100)
-    return apply_window(hounsfield, RENDERS[name])
+    if RENDERS[name] is not None:
+        return apply_window(hounsfield, RENDERS[name])
+    levels = np.quantile(hounsfield[hounsfield >= AIR], np.linspace(0, 1, 101)) if (hounsfield >= AIR).any() else [AIR]
+    levels, first = np.unique(levels, return_index=True)  # here: the histogram above air equalized
+    return np.interp(hounsfield, levels, first / 100)
 
 
 def _odd_size(image, study, k):
@@ -150,7 +151,7 @@ def _write_colored(path, image):
     path.parent.mkdir(parents=True, exist_ok=True)
     colors = colormaps["bone"](np.arange(256), bytes=True)[:, :3]
     pixels = colors[np.rint(image * 255).astype(np.uint8)]
-    Image.fromarray(pixels).save(path, quality=JPEG_QUALITY, subsampling=0)
+    Image.fromarray(pixels).save(path, quality=JPEG_QUALITY)
 
 
 def _flagged(slices):
