@@ -290,6 +290,8 @@ def _nifti():
     yield "nii", "turned", lambda rng: nifti(volume(rng), affine=turned(rng.uniform(35, 55)))
     yield "nii", "pixdim against affine", lambda rng: nifti(volume(rng), pixdim=[1, 0.9, 0.45, 5, 0, 0, 0, 0])
     yield "nii", "no voxel size", lambda rng: nifti(volume(rng), pixdim=[1, 0, 0.45, 5, 0, 0, 0, 0])
+    signaling = b"\x01\0\x80\x7f"  # the kind of NaN that makes the processor raise its flag
+    yield "nii", "signaling NaN size", lambda rng: (data := nifti(volume(rng)))[:80] + signaling + data[84:]
     yield "nii", "micrometers", lambda rng: nifti(volume(rng), xyzt_units=3)
 
 

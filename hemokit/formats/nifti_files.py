@@ -31,6 +31,7 @@ import numpy as np
 from hemokit.checks import check_choice, problem
 from hemokit.formats.bounded import file_size, library_errors
 from hemokit.formats.nifti_geometry import MAX_SHEAR_DEGREES, corner_distance, geometry, to_view
+from hemokit.formats.nifti_values import scale, to_hounsfield, to_mask
 
 MAX_BYTES = 2**28  # 512 x 512 x 512 voxels of two bytes
 _NUMBERS = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4"}  # by datatype code
@@ -53,6 +54,7 @@ class Volume(NamedTuple):
     spacing_mm: tuple
 
 
+@np.errstate(all="ignore")  # damaged numbers may overflow on the way; every result is judged
 def read_nifti_header(path, *, assume=None, max_shear_degrees=MAX_SHEAR_DEGREES):
     """Read and check the header alone (a few kilobytes); whether the voxels are whole is not checked.
 
@@ -70,6 +72,7 @@ def read_nifti_header(path, *, assume=None, max_shear_degrees=MAX_SHEAR_DEGREES)
     return geometry(header, path, assume, max_shear_degrees)
 
 
+@np.errstate(all="ignore")
 def read_nifti(path, *, assume=None, max_shear_degrees=MAX_SHEAR_DEGREES, max_bytes=MAX_BYTES):
     """Read a volume along the file's own axes.
 
@@ -88,7 +91,7 @@ def read_nifti(path, *, assume=None, max_shear_degrees=MAX_SHEAR_DEGREES, max_by
     dtype = np.dtype(_NUMBERS[int(header["datatype"])]).newbyteorder(header.endianness)
     start = int(header["vox_offset"])
     stored = np.frombuffer(raw, dtype, offset=start).reshape(grid.shape, order="F")
-    data = _scale(stored, header, path)
+    data = scale(stored, header, path)
     return Nifti(data, grid.affine, grid.spacing_mm, grid.orientation)
 
 
@@ -117,7 +120,7 @@ def read_nifti_volume(
 def _read_volume(key, kind, assume, max_shear_degrees, max_bytes):
     path = key[0]
     nifti = read_nifti(path, assume=assume, max_shear_degrees=max_shear_degrees, max_bytes=max_bytes)
-    data = _to_mask(nifti.data, path) if kind == "mask" else _to_hounsfield(nifti.data, path)
+    data = to_mask(nifti.data, path) if kind == "mask" else to_hounsfield(nifti.data, path)
     axes, flips = to_view(nifti.orientation)
     array = np.ascontiguousarray(data.transpose(axes)[flips])
     array.setflags(write=False)
@@ -236,69 +239,3 @@ def _parse(block, path):
     if not (352 <= offset < 2**24 and offset == int(offset)):
         raise problem(f"the voxels start at byte {offset:g}", "a whole number from 352", _DAMAGED, file=path)
     return header
-
-
-def _scale(stored, header, path):
-    """slope x stored + intercept; integers stay as they are where nothing applies."""
-    slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
-    if slope == 0 or (np.isnan(slope) and np.isnan(intercept)):
-        slope, intercept = 1.0, 0.0
-    if not (np.isfinite(slope) and np.isfinite(intercept)):
-        raise problem(f"slope is {slope} and intercept {intercept}", "finite numbers", _DAMAGED, file=path)
-    if slope == 1 and intercept == 0 and stored.dtype.kind in "iu":
-        return stored.astype(stored.dtype.newbyteorder("="), copy=False)
-    with np.errstate(over="ignore", invalid="ignore"):  # judged right below
-        data = stored.astype(np.float32)
-        if slope != 1 or intercept != 0:
-            data = data * np.float32(slope) + np.float32(intercept)
-    bad = data.size - int(np.count_nonzero(np.isfinite(data)))
-    if bad:
-        raise problem(
-            f"{bad} of {data.size} voxels are NaN or infinite",
-            "a number in every voxel",
-            "Find out what they mean and fill them before saving the volume.",
-            file=path,
-        )
-    return data
-
-
-def _to_hounsfield(data, path):
-    low, high = float(data.min()), float(data.max())
-    if low < -(2**16) or high > 2**16 or (low >= 0 and high <= 255):
-        raise problem(
-            f"the values go from {low:g} to {high:g}",
-            "Hounsfield units (air is about -1000, bone above 300)",
-            "This looks like a mask, a windowed image or a volume without its slope: take the CT itself.",
-            file=path,
-        )
-    return data.astype(np.float32, copy=False)
-
-
-def _to_mask(data, path):
-    low, high = float(data.min()), float(data.max())
-    if low >= -0.5 and high <= 1.5:
-        middle = np.count_nonzero((data > 0.25) & (data < 0.75)) if data.dtype.kind == "f" else 0
-        if not middle:
-            return data > 0.5
-        raise problem(
-            f"{middle} voxels of the mask lie between 0.25 and 0.75",
-            "values of about 0 and 1",
-            "If these are probabilities, apply a threshold first.",
-            file=path,
-        )
-    if low < -0.5 or not 200 <= high <= 256:
-        raise problem(
-            f"the mask has values from {low:g} to {high:g}",
-            "about 0 and 1, or about 0 and 255",
-            "A CT or a map of several labels is no mask: save the one label as 0 and 255.",
-            file=path,
-        )
-    middle = np.count_nonzero((data > 64) & (data < 191)) / data.size
-    if middle > 0.05:  # soft edges are few; gray values are many
-        raise problem(
-            f"{middle:.0%} of the mask's voxels lie between 64 and 191".replace("%", " %"),
-            "about 0 and 255",
-            "This looks like an image: take the mask.",
-            file=path,
-        )
-    return data > 127
