@@ -169,6 +169,8 @@ def run_lesson(lesson, out, parameters, *, cell_seconds=None, on_cell=None):
         failure = f"cell {_last_cell(notebook)} took longer than {cell_seconds} s"
     except DeadKernelError:
         failure = f"the kernel died in cell {_last_cell(notebook)}; most often memory ran out"
+    except RuntimeError as error:  # nbclient says no more than this when the kernel never answers
+        failure = f"the kernel did not start ({_last_line(error)}); try: hemokit doctor"
     with write_whole(Path(out) / f"{lesson.slug}.ipynb") as stream:
         nbformat.write(notebook, stream)
     return Outcome(lesson, time.monotonic() - started, failure), notebook
