@@ -157,6 +157,22 @@ def test_jpg_masks_above_127(jpg):
     np.testing.assert_array_equal(read_mask(row), expected)
 
 
+def test_odd_jpg_masks(jpg):
+    """Three equal channels are a mask, colors are none, and a mask of another size than its image is refused."""
+    row = open_dataset(jpg).iloc[1]
+    mask = np.zeros((72, 88, 3), np.uint8)
+    mask[16:32, 8:40] = 255
+    path = jpg / "Patients_CT/049/brain/2_HGE_Seg.jpg"
+    trees.write_jpg(path, mask)
+    assert read_mask(row).sum() == 16 * 32
+    trees.write_jpg(path, mask * np.uint8([1, 0, 0]))
+    with pytest.raises(HemokitError, match="the mask has colors"):
+        read_mask(row)
+    trees.write_jpg(path, mask[:48, :, 0])
+    with pytest.raises(HemokitError, match="the mask is 88 x 48 pixels, but expected 88 x 72, as its image"):
+        read_mask(row)
+
+
 def test_mask_notes(jpg):
     """No masks at all is one clear sentence; a missing one and one too many are counted."""
     brain = jpg / "Patients_CT/049/brain"

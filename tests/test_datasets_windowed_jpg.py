@@ -39,7 +39,11 @@ def test_flagged_names_are_left_out(root):
     """The names in flagged.txt are dropped and counted; without the file nothing is."""
     table = open_dataset(root)
     assert dropped(table) == {"named in flagged.txt": ("ID_00000000d",)} and account(table).rows_in == 4
-    (root / "HemorrhageLabels" / "flagged.txt").unlink()
+    path = root / "HemorrhageLabels" / "flagged.txt"
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(HemokitError, match="flagged.txt: reading the names failed"):
+        open_dataset(root)
+    path.unlink()
     assert dropped(open_dataset(root)) == {}
 
 

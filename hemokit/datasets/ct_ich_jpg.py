@@ -119,8 +119,21 @@ def _read_render(row, window):
 
 
 def read_mask(row):
-    """Read the mask: bool (height, width). The JPG is not just 0 and 255: above 127 is hemorrhage."""
-    return read_image_file(row["mask_path"], channels=1) > 127
+    """Read the mask: bool (height, width). The JPG is not just 0 and 255: above 127 is hemorrhage.
+
+    A mask of three channels will do where they agree.
+    """
+    path = row["mask_path"]
+    mask = read_image_file(path) > 127
+    if mask.ndim == 3:
+        if (mask.any(axis=-1) != mask.all(axis=-1)).any():
+            raise problem("the mask has colors", "white on black", "Is this a mask?", file=path)
+        mask = mask[..., 0]
+    if mask.shape != image_shape(row):
+        came = f"the mask is {mask.shape[1]} x {mask.shape[0]} pixels"
+        expected = "{1} x {0}, as its image".format(*image_shape(row))
+        raise problem(came, expected, "Take the right pair.", file=path)
+    return mask
 
 
 def image_shape(row):

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from hemokit.checks import check_choice, check_columns, problem
+from hemokit.formats.bounded import library_errors
 from hemokit.formats.csv_files import flag_column, integer_column, read_csv
 from hemokit.formats.image_files import read_image_file, read_image_size
 from hemokit.labels import ANY, LABELS, SUBTYPES, seven_way
@@ -105,7 +106,8 @@ def _read_labels(path):
 
 def _read_flagged(path):
     """The slice ids in flagged.txt, one a line with or without .jpg; none without the file."""
-    lines = path.read_text(encoding="utf-8-sig").split() if path.is_file() else []
+    with library_errors(path, "reading the names"):
+        lines = path.read_text(encoding="utf-8-sig").split() if path.is_file() else []
     return {line.removesuffix(".jpg") for line in lines}
 
 
