@@ -1,6 +1,7 @@
 """Tests of the lessons: their form, that the committed notebooks are current, and (`-m lessons`) that they run."""
 
 import ast
+import contextlib
 import importlib.util
 import inspect
 import logging
@@ -16,6 +17,7 @@ import psutil
 import pytest
 
 from hemokit import check
+from hemokit.lessons import with_parameters
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 spec = importlib.util.spec_from_file_location("build", NOTEBOOKS / "build.py")
@@ -198,16 +200,21 @@ def kernel_environment(tmp_path_factory):
 
 
 class Costs:
-    """Time and peak memory (MB) of each cell, by looking at the kernel's process every 20 ms."""
+    """Time and peak memory (MB) of each cell, by looking at the kernel and its children every 50 ms."""
 
     def __init__(self):
-        self.cells, self.process, self.peak, self.done = [], None, 0, threading.Event()
+        self.cells, self.process, self.peak, self.processor, self.done = [], None, 0, {}, threading.Event()
 
     def look(self):
-        self.peak = max(self.peak, self.process.memory_info().rss / 1e6)
+        memory = 0
+        for process in (self.process, *self.process.children(recursive=True)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                memory += process.memory_info().rss / 1e6
+                self.processor[process.pid] = sum(process.cpu_times()[:2])
+        self.peak = max(self.peak, memory)
 
     def watch(self):
-        while not self.done.wait(0.02):
+        while not self.done.wait(0.05):
             self.look()
 
     def start(self, **_):
@@ -217,17 +224,16 @@ class Costs:
         self.look()
         self.cells.append((cell_index, time.perf_counter() - self.began, self.peak))
 
+    def seconds(self):
+        """Time taken; on a machine busy with other work, the processor time, where that is less."""
+        return min(sum(seconds for _, seconds, _ in self.cells), sum(self.processor.values()))
+
 
 def execute(notebook, environment, folder):
     """Run a notebook in a kernel of its own; return the costs of its cells."""
     costs = Costs()
-    client = nbclient.NotebookClient(
-        notebook,
-        timeout=300,
-        resources={"metadata": {"path": str(folder)}},
-        on_cell_execute=costs.start,
-        on_cell_executed=costs.stop,
-    )
+    hooks = {"on_cell_execute": costs.start, "on_cell_executed": costs.stop}
+    client = nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}}, **hooks)
     watcher = threading.Thread(target=costs.watch, daemon=True)
     with client.setup_kernel(env=environment):
         costs.process = psutil.Process(client.km.provisioner.pid)
@@ -238,12 +244,27 @@ def execute(notebook, environment, folder):
         finally:
             costs.done.set()
             watcher.join()
-    return costs.cells
+    return costs
+
+
+def log_costs(slug, version, notebook, costs):
+    log = logging.getLogger("hemokit.lessons")
+    for index, seconds, peak in costs.cells:
+        first_line = next(iter(notebook.cells[index].source.splitlines()), "")
+        log.info("%s %s cell %2d: %6.2f s, peak %5.0f MB | %s", slug, version, index, seconds, peak, first_line[:60])
+    wall, peak = sum(seconds for _, seconds, _ in costs.cells), max(peak for *_, peak in costs.cells)
+    log.info(
+        "%s %s: %.1f s, %.1f s of processor, peak %.0f MB", slug, version, wall, sum(costs.processor.values()), peak
+    )
 
 
 def printed(notebook):
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     return "".join(output.get("text", "") for output in outputs if output.output_type == "stream")
+
+
+def has_picture(cell):
+    return any("image/png" in output.get("data", {}) for output in cell.get("outputs", []))
 
 
 @pytest.mark.lessons
@@ -253,19 +274,19 @@ def test_lesson_runs(slug, version, kernel_environment, tmp_path):
     """Run All never blocks, stays in budget, needs no network, and every exercise ends in its proper state."""
     notebook = getattr(build, version)(SOURCES[slug])
     costs = execute(notebook, kernel_environment, tmp_path)
-    log = logging.getLogger("hemokit.lessons")
-    for index, seconds, peak in costs:
-        first_line = next(iter(notebook.cells[index].source.splitlines()), "")
-        log.info("%s %s cell %2d: %6.2f s, peak %5.0f MB | %s", slug, version, index, seconds, peak, first_line[:60])
-    total = sum(seconds for _, seconds, _ in costs)
-    log.info("%s %s: %.1f s, peak %.0f MB", slug, version, total, max(peak for *_, peak in costs))
+    log_costs(slug, version, notebook, costs)
     state = {"learner": check.NOT_ATTEMPTED, "solved": check.CORRECT}[version]
     for name in exercises_of(slug):
         assert f"{name}: {state}\n" in printed(notebook)
-    pictures = [
-        cell
-        for cell in notebook.cells
-        if any("image/png" in output.get("data", {}) for output in cell.get("outputs", []))
-    ]
-    assert [cell.source for cell in pictures if "alt" not in cell.metadata] == []
-    assert total < SECONDS, f"{slug} took {total:.0f} s"
+    assert [cell.source for cell in notebook.cells if has_picture(cell) != ("alt" in cell.metadata)] == []
+    assert costs.seconds() < SECONDS
+
+
+@pytest.mark.lessons
+@EVERY
+def test_lesson_runs_on_real_scans(slug, ct_ich_root, kernel_environment, tmp_path):
+    """The same lesson runs on real CT by a change of DATA alone, also where masks and Hounsfield units are missing."""
+    notebook = with_parameters(build.learner(SOURCES[slug]), {"DATA": str(ct_ich_root)})
+    costs = execute(notebook, kernel_environment, tmp_path)
+    log_costs(slug, "real", notebook, costs)
+    assert costs.seconds() < SECONDS
