@@ -84,6 +84,14 @@ def test_odd_sizes(root):
     assert len(open_dataset(root, keep_odd_sizes=True)) == 3
 
 
+def test_damaged_render(root):
+    """A render without a readable header is dropped, and the notes say what is wrong with the first one."""
+    (root / "renders/normal/brain_window/ID_00000000a.jpg").write_bytes(b"GIF89a")
+    table = open_dataset(root)
+    assert dropped(table)["the render is refused (see the notes for why)"] == ("ID_00000000a",)
+    assert "refused renders: 1, the first: " in noted(table) and "the content is no JPEG or PNG" in noted(table)
+
+
 def test_class_folder_against_labels(root):
     """Where folder and labels disagree the labels count, and the slices are noted; in two folders is an error."""
     for window in ("brain_window", "subdural_window"):

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from hemokit.checks import check_choice, check_columns, problem
+from hemokit.checks import HemokitError, check_choice, check_columns, problem
 from hemokit.formats.bounded import library_errors
 from hemokit.formats.csv_files import flag_column, integer_column, read_csv
 from hemokit.formats.image_files import read_image_file, read_image_size
@@ -79,7 +79,8 @@ def read_table(root, *, patients=None, keep_odd_sizes=False, required=DEFAULT_WI
     rows = rows.assign(dataset=NAME, slice_id=rows.index, mask_path=None, image_path=rows[RENDERS["brain_window"]])
     rows, drops = _join_patients(rows, drops, patients)
     if not keep_odd_sizes:
-        rows, drops = _leave_out_odd(rows, drops, progress)
+        rows, drops, refused = _leave_out_odd(rows, drops, progress)
+        notes += refused
     rows, more = _join_polygons(rows, folder)
     notes += _NO_PATIENTS if patients is None else ()
     notes += (*_class_notes(rows), *more)
@@ -143,14 +144,24 @@ def _class_notes(rows):
 
 
 def _leave_out_odd(rows, drops, progress):
-    """Leave out the slices that are not of the most frequent size, as the header of one render says."""
+    """Leave out the slices whose first render has no readable header or not the most frequent size; and say why."""
     paths = rows[list(RENDERS.values())].bfill(axis=1).iloc[:, 0]
     bar = progress_bar(paths, total=len(paths), description="reading sizes", progress=progress)
-    sizes = pd.Series([read_image_size(path) for path in bar], index=rows.index, dtype=object)
-    if not len(sizes):
-        return rows, drops
-    usual = sizes.value_counts().index[0]
-    return _leave_out(rows, drops, f"not {usual[1]} x {usual[0]} pixels", [size != usual for size in sizes])
+    errors, sizes = [], []
+    for path in bar:
+        try:
+            sizes.append(read_image_size(path))
+        except HemokitError as error:
+            sizes.append(None)
+            errors.append(str(error))
+    sizes = pd.Series(sizes, index=rows.index, dtype=object)
+    rows, drops = _leave_out(rows, drops, "the render is refused (see the notes for why)", sizes.isna())
+    sizes = sizes[sizes.notna()]
+    if len(sizes):
+        usual = sizes.value_counts().index[0]
+        odd = [size != usual for size in sizes]
+        rows, drops = _leave_out(rows, drops, f"not {usual[1]} x {usual[0]} pixels", odd)
+    return rows, drops, (f"refused renders: {len(errors)}, the first: {errors[0]}",) if errors else ()
 
 
 def _join_patients(rows, drops, patients):
