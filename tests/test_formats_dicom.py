@@ -281,3 +281,16 @@ def test_stack_errors_have_numbers(tmp_path):
     for name, value in changes.items():
         with pytest.raises(HemokitError, match=f"{name} is .* in slice 1.2.0 and .* in 1.2.1"):
             stack_spacing_mm([one, other._replace(**{name: value})])
+
+
+def test_the_range_that_the_header_must_express(tmp_path):
+    """The borders, -900 and 1000 HU and a slope of 10, are included."""
+    stored = np.zeros((7, 8), np.uint16)
+    for intercept in ("-900", "-3095"):
+        assert read_dicom(made(tmp_path, stored=stored, RescaleIntercept=intercept, **TWELVE)).shape == (7, 8)
+    for intercept, message in (("-899", "-899 to 3196"), ("-3096", "-3096 to 999")):
+        with pytest.raises(HemokitError, match=f"turn 12-bit values into {message}"):
+            read_dicom(made(tmp_path, stored=stored, RescaleIntercept=intercept, **TWELVE))
+    assert read_dicom_header(made(tmp_path, RescaleSlope="10")).slope == 10
+    with pytest.raises(HemokitError, match="RescaleSlope 10.5 and"):
+        read_dicom_header(made(tmp_path, RescaleSlope="10.5"))

@@ -283,3 +283,28 @@ def test_threads_may_read_at_once(tmp_path):
     for thread in threads:
         thread.join()
     assert {n: value - results[0] for n, value in results.items()} == {n: n for n in range(8)}
+
+
+def test_up_to_seven_axes_of_length_one(tmp_path):
+    """The standard allows seven axes; eight are damage."""
+    dim = [7, 7, 8, 9, 1, 1, 1, 1]
+    np.testing.assert_array_equal(read_nifti(write(tmp_path, "nii", nifti(DATA, dim=dim))).data, DATA)
+    for axes in (8, 2, 0, -1):
+        with pytest.raises(HemokitError, match="the header (announces|starts with)"):
+            read_nifti(write(tmp_path, "nii", nifti(DATA, dim=[axes, *dim[1:]])))
+
+
+def test_axes_that_span_no_space_are_refused(tmp_path):
+    """Two equal axes leave the affine without an inverse, though no number in it is odd."""
+    affine = AFFINE.copy()
+    affine[:3, 1] = affine[:3, 0]
+    with pytest.raises(HemokitError, match=r"the affine is \[\[-0.4.*three finite axes in space"):
+        read_nifti(write(tmp_path, "nii", nifti(DATA, affine)))
+
+
+def test_soft_edges_of_a_mask_are_allowed(tmp_path):
+    """A few voxels between the two values are cut at 127: 127 is outside, 128 inside."""
+    data = np.zeros((7, 8, 9), np.uint8)
+    data[:3], data[0, 0, 0], data[0, 0, 1] = 255, 127, 128
+    array = read_nifti_volume(write(tmp_path, "nii", nifti(data)), kind="mask").array
+    assert array.sum() == 3 * 8 * 9 - 1 and not array[0, 7, 0] and array[1, 7, 0]
