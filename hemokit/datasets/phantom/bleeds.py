@@ -70,7 +70,7 @@ def draw_bleeds(rng, head, subtypes, trauma):
 
 def _density(rng, acute, spread, subacute=0.15):
     """Clotted blood is 50-80 HU; a subacute or anemic bleed comes close to grey matter."""
-    return rng.normal(43, 2.0) if rng.random() < subacute else rng.normal(acute, spread)
+    return rng.normal(46, 2.0) if rng.random() < subacute else rng.normal(acute, spread)
 
 
 def _bleed(
@@ -246,7 +246,7 @@ def _intraparenchymal_distance(bleed, part, spaces, rough):
     )
     size = np.float32(min(bleed.semi))
     blob = (np.sqrt(u * u + v * v + w * w) - 1 + 0.16 * rough[..., 0] + 0.1 * rough[..., 3]) * size
-    return np.maximum(blob, np.maximum(spaces.cavity + 3.0, 1.0 - np.abs(spaces.midline)))
+    return np.maximum(blob, np.maximum(spaces.cavity + 3.0, 1.0 - spaces.midline * np.sign(bleed.point[0] or 1.0)))
 
 
 def _intraventricular_distance(bleed, part, spaces, rough):

@@ -35,7 +35,7 @@ class Canvas(NamedTuple):
     slack: float = 0.0
 
     def near(self, center, reach):
-        """The rectangle of this canvas within `reach` mm of `center` (views, not copies); None if it is out of sight."""
+        """The rectangle of this canvas within `reach` mm of `center` (views, not copies), or None out of sight."""
         column, row, above = self.to_pixel @ (*center, 1.0)
         margin = reach + self.edge + self.slack
         if abs(above) >= margin:
@@ -54,13 +54,13 @@ class Canvas(NamedTuple):
         return Canvas(*(field[rows, columns] for field in self[:4]), to_pixel, *self[5:])
 
     def place_of(self, part):
-        """Where the rectangle `part` of this canvas lies: (rows, columns) as slices, an index for arrays of its shape."""
+        """Where the rectangle `part` of this canvas lies: (rows, columns), an index for arrays of its shape."""
         left, top = np.rint(self.to_pixel[:2, 3] - part.to_pixel[:2, 3]).astype(int)
         rows, columns = part.x.shape
         return slice(top, top + rows), slice(left, left + columns)
 
     def stretched(self, factors, about):
-        """The same canvas in coordinates that are divided by `factors` about the point `about` (a child's small face)."""
+        """The same canvas in coordinates divided by `factors` about the point `about` (a child's small face)."""
         coordinates = [
             (v - np.float32(a)) / np.float32(f) + np.float32(a)
             for v, f, a in zip(self[:3], factors, about, strict=True)

@@ -31,12 +31,12 @@ def cavity_distance(canvas, head, relief=None):
     distance = _vault_distance(canvas, head.boxy)
     if relief is not None:
         distance += np.float32(1.0) * relief[..., 3]
+    zmax, zmin = float(z.max()), float(z.min())
     # The frontal crest and the internal occipital protuberance.
     crest = np.exp(x * x * np.float32(-1 / 14)) * np.clip(np.abs(y) * np.float32(0.1) - 5.5, 0, 1.5)
-    distance += np.float32(2.2) * crest * np.float32(np.clip(1.6 - abs(z).mean() / 30, 0, 1))
-    zmax, zmin = float(z.max()), float(z.min())
+    crest *= np.float32(2.2 * np.clip(1.6 - abs(zmin + zmax) / 60, 0, 1))
     if zmin > 0:
-        return distance, distance
+        return distance + crest, distance
     if relief is not None:
         # No bone of the base is smooth: bend the coordinates by a few millimetres.
         bend = smooth_noise(canvas, head.noise, 24.0)
@@ -50,7 +50,7 @@ def cavity_distance(canvas, head, relief=None):
             np.interp(zmax, [-75, -48], [10.0, 15.0])
         )
         np.minimum(distance, np.maximum(canal, z + 40), out=distance)
-    return np.maximum(distance, -ridges), distance
+    return np.maximum(distance + crest, -ridges), distance
 
 
 def _floor(away, y):

@@ -43,7 +43,10 @@ def draw_flesh(canvas, head, outline):
     middle = (np.hypot(canvas.x * np.float32(1 / 54), (canvas.y + 10) * np.float32(1 / 36)) - 1) * 36
     flesh = np.minimum(back, np.maximum(middle + 3 * texture[..., 2], canvas.z + 38))
     canvas.paint(MUSCLE + 4 * texture[..., 0], np.maximum(np.maximum(flesh, sheets), outline + 4))
-    canvas.paint(SKIN, np.maximum(np.abs(outline + 0.8) - 0.7, canvas.z + 12))
+    mimic = np.maximum(np.maximum(outline + 4, (0.5 - texture[..., 2]) * 6), np.maximum(canvas.z + 24, canvas.y + 30))
+    canvas.paint(38.0, mimic)
+    canvas.paint(SKIN + 20, np.maximum(np.abs(outline + 0.8) - 0.7, canvas.z + 12))
+    paint_rod(canvas, 25.0, (0, -84, -24), (0, -100, -49), (4, 9))  # cartilage of the nose
     for side in (-1, 1):
         paint_rod(canvas, MUSCLE + 4, (side * 55, -32, -46), (side * 55, -36, -95), (8, 10))  # masseter
         paint_ball(canvas, MUSCLE + 2, (side * 34, -26, -58), (8, 13, 18))  # pterygoids
