@@ -6,7 +6,7 @@
 # >
 # > **You need**: lesson 00.
 # >
-# > **Time**: 20 minutes to read, 20 seconds to run.
+# > **Time**: 20 minutes to read, 20 seconds to run (5 once the phantom is there).
 # >
 # > **Data**: the phantom in Hounsfield units (NIfTI form), or your own CT-ICH or RSNA folder. A folder of JPGs
 # > joins in the last part; the rest then uses the phantom.
@@ -50,11 +50,11 @@ from hemokit.windows import BRAIN, NAMED, apply_window, stack_windows
 # A picture is made afterward, and making it throws most of the measurement away. This lesson is about that step.
 
 # %%
-table = open_dataset(DATA or phantom_root("ct_ich_nifti", num_patients=12, seed=SEED))
-hu_table = table
+phantom = phantom_root("ct_ich_nifti", num_patients=12, seed=SEED, progress=True)
+table = hu_table = open_dataset(DATA or phantom)
 if table["dataset"].iloc[0] not in HOUNSFIELD:
     print("This folder holds JPGs, without Hounsfield units: all parts but one use the phantom.")
-    hu_table = open_dataset(phantom_root("ct_ich_nifti", num_patients=12, seed=SEED))
+    hu_table = open_dataset(phantom)
 source = "real scans" if DATA and hu_table is table else "phantom"
 num_scans = hu_table["scan_id"].nunique()
 print(f"Hounsfield units: {source}, {len(hu_table)} slices of {num_scans} scans")
@@ -384,7 +384,7 @@ to_hounsfield = check.q01_4(to_hounsfield)
 
 # %%
 real = table if DATA and table["dataset"].iloc[0] == "ct_ich_jpg" else None
-drawn = open_dataset(phantom_root("ct_ich_nifti", num_patients=12, seed=SEED))
+drawn = open_dataset(phantom)
 if real is None:
     print("No CT-ICH JPG folder was given, so all twelve are phantoms.")
 kinds = [("phantom", drawn)] * 12 if real is None else [("phantom", drawn), ("real", real)] * 6
