@@ -198,7 +198,7 @@ def _patients(table):
             "Split first, then balance the training rows.",
         )
     positive = pd.Series(check_binary(table[ANY].to_numpy(), "the column any"), index=table["patient_id"].to_numpy())
-    return positive.groupby(level=0).any().sort_index()
+    return positive.groupby(level=0).any()  # sorted by patient_id
 
 
 def _deal(patients, fractions, seed):

@@ -8,7 +8,7 @@ import pytest
 from hemokit.checks import HemokitError
 from hemokit.leaks import check_no_leakage, find_leaks, pixel_hash, thumbnail
 
-SIZE = 96
+SIZE = 64
 
 
 def head(rng, index):
@@ -79,6 +79,13 @@ def test_neighbors_and_copies_in_one_split_are_fine():
     table, images = make_split(0)
     table, images = pd.concat([table, table.iloc[:2]], ignore_index=True), [*images, *images[:2]]
     assert len(find_leaks(table, images=images)) == 0
+
+
+def test_slice_in_two_splits_is_told_once():
+    """A slice id in two splits is one leak, not another one by its pixels."""
+    table, images = make_split(6)
+    table.loc[8, "slice_id"], images[8] = table.loc[0, "slice_id"], images[0]
+    assert find_leaks(table, images=images)["kind"].tolist() == ["slice"]
 
 
 def test_report_names_examples():

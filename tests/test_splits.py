@@ -84,6 +84,16 @@ def test_sizes_and_strata():
         assert abs(count - 36 * patients.size()[name] / 82) < 1.5
 
 
+def test_positive_patients_are_shared_out_evenly():
+    """10 positive of 30 patients: two in each of five folds, and 6, 2 and 2 in a split, whatever the seed."""
+    table = make_table([2] * 30, range(10))
+    for seed in range(20):
+        folds = folds_by_patient(table, num_folds=5, seed=seed)
+        assert folds.groupby("fold")["any"].sum().tolist() == [2] * 5
+        split = split_by_patient(table, fractions=(0.6, 0.2, 0.2), seed=seed)
+        assert split.groupby("split")["any"].sum().to_dict() == {"train": 6, "validation": 2, "test": 2}
+
+
 def test_seed_and_fractions():
     """Another seed, another split; a dict names the parts; each part gets a patient however small."""
     table = make_table([2] * 20, range(10))
