@@ -31,7 +31,7 @@ def run_course(numbers, *, root=None, profile="quick", out="hemokit_run", seed=0
     if Path(out).exists() and not Path(out).is_dir():
         raise problem(f"{out} is a file", "a folder for the pages", "Choose another --out.")
     lessons = choose_lessons(find_lessons(notebooks), numbers)
-    data, parameters = _data(root)
+    data, parameters = _data(root, seed)
     parameters |= {"PROFILE": profile, "SEED": seed}
     width = max(len(lesson.slug) for lesson in lessons)
     progress = _Progress(len(lessons), width)
@@ -54,14 +54,14 @@ def run_course(numbers, *, root=None, profile="quick", out="hemokit_run", seed=0
     return int(bool(failed))
 
 
-def _data(root):
+def _data(root, seed):
     """What the data are called on the pages, and the parameter that names them (none for the phantom)."""
     if root is None:
         from hemokit.datasets.phantom import phantom_root
 
         # Once for all lessons, and not in the time of the first; a later run finds it in the cache.
         print("Preparing the phantom ...", flush=True)
-        phantom_root(progress=sys.stderr.isatty())
+        phantom_root(seed=seed, progress=sys.stderr.isatty())
         return "the synthetic phantom", {}
     from hemokit.datasets import find_dataset
     from hemokit.manifests import is_phantom

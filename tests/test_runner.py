@@ -95,7 +95,7 @@ def test_a_notebook_without_parameters_is_refused():
 @pytest.mark.slow
 def test_a_failing_lesson_is_reported_and_the_others_go_on(folder, tmp_path, monkeypatch, capsys):
     """Exit code 1, the cell and the error named; pages and notebooks of all three; nothing loaded from elsewhere."""
-    monkeypatch.setattr(course, "_data", lambda root: ("the synthetic phantom", {}))
+    monkeypatch.setattr(course, "_data", lambda *_: ("the synthetic phantom", {}))
     out = tmp_path / "out"
     assert main(["run", "--notebooks", str(folder), "--out", str(out), "--seed", "8"]) == 1
     said = capsys.readouterr().out
@@ -139,7 +139,7 @@ def test_ctrl_c_ends_the_run_and_its_kernel_quietly(tmp_path):
     write_lesson(tmp_path, "03_long", f"open({str(tmp_path / 'begun')!r}, 'w')\nimport time\ntime.sleep(60)")
     code = (
         "import sys; from hemokit import course, __main__\n"
-        "course._data = lambda root: ('', {}); sys.exit(__main__.main())"
+        "course._data = lambda *_: ('', {}); sys.exit(__main__.main())"
     )
     command = [sys.executable, "-c", code, "run", "--notebooks", str(tmp_path), "--out", str(tmp_path / "out")]
     here = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
