@@ -161,7 +161,7 @@ def _cisterns(canvas, head):
     distance = np.full(canvas.x.shape, FAR)
     if float(canvas.z.min()) > 8:
         return distance
-    wide = 0.75 + 0.5 * head.sulcus_mm
+    wide = 0.95 + 0.4 * head.sulcus_mm
     for end in ((15, -19, -12), (-15, -19, -12), (12, 1, -12), (-12, 1, -12), (0, -24, -12)):
         _join(distance, canvas, rod(canvas, (0, -9, -13), end, (4.2 * wide, 1.6 * wide)))
     for side in (-1, 1):

@@ -19,15 +19,21 @@ def bent(canvas, head):
     return canvas._replace(x=fields[0], y=fields[1], z=fields[2], slack=6.0)
 
 
-def face_outline(canvas):
-    """Signed distance to the skin of face and neck."""
+def face_outline(canvas, whole, head):
+    """Signed distance to the skin of face and neck.
+
+    Args:
+        canvas: in coordinates of the face, `whole` in those of the head: a child's neck is not its face.
+    """
     mirrored = canvas._replace(x=np.abs(canvas.x))
     x, y, z = mirrored.x, canvas.y, canvas.z
     # In each cut an oval: cheeks 64 mm wide, narrower and further back towards the chin.
     low = np.clip((-z - 30) * np.float32(1 / 90), 0, 1)
     cheeks = np.hypot(x * (1 / (66 - 12 * low)), (y + 30) * np.float32(1 / 62))
     face = np.maximum((cheeks - 1) * 62, z - 2)
-    neck = np.maximum(np.hypot(x, (y - 22) * np.float32(1.08)) - 62, z + 24)
+    neck = np.maximum(
+        np.hypot(whole.x, (whole.y - 22) * np.float32(1.08)) - np.float32(30 + 32 * head.face), whole.z + 24
+    )
     np.minimum(face, neck, out=face)
     np.minimum(face, capsule(mirrored, (0, -82, -20), (0, -101, -49), (4.5, 10.5)), out=face)
     return face

@@ -153,14 +153,17 @@ def draw_cut(patient, height_mm, size, present):
     lower = face.bent(canvas.stretched((head.face,) * 3, face.ORIGIN), head)
     with_face = float(lower.z.min()) < face.FACE_TOP
     if with_face:
-        face.draw_flesh(lower, head, face.face_outline(lower))
+        outline = face.face_outline(lower, canvas, head)
+        face.draw_flesh(lower, head, outline)
+        # The base of the skull ends within the neck.
+        np.maximum(outer, np.minimum(outline + 5, -36 - canvas.z), out=outer)
         face.draw_ears(lower, head)
     skin = cranium.draw_scalp(canvas, outer, scalp)
     cranium.draw_temporal_muscle(canvas, skin)
     cranium.draw_swelling(canvas, head, outer, skin, swollen, trauma)
     if with_face:
         face.draw_face_bones(lower, head)
-        face.draw_spine(lower, head)
+        face.draw_spine(canvas, head)
     cranium.draw_bone(canvas, head, cavity, outer)
     cranium.draw_mastoid(canvas, head)
     if with_face:
@@ -187,7 +190,7 @@ def _head_bounds(canvas, patient):
     outside = 1.5 * head.vault_mm + 1.6 * head.scalp_mm + (patient.trauma.swelling_mm if patient.trauma else 0) + 3
     near = cranium.cavity_distance(coarse, head)[1] < outside
     if float(coarse.z.min()) < face.FACE_TOP:
-        near |= face.face_outline(coarse) < 20
+        near |= face.face_outline(coarse, coarse, head) < 20
     # One more coarse pixel on each side, for what lies between them.
     return tuple(slice(max(s.start - 1, 0) * step, (s.stop + 1) * step) for s in bounds(near))
 
