@@ -208,6 +208,7 @@ def _client(notebook, out, cell_seconds, on_cell):
         kernel_name="python3",
         kernel_manager_class=ThisPython,
         timeout=cell_seconds,
+        coalesce_streams=True,  # a progress bar leaves its last line, not every one
         resources={"metadata": {"path": str(out)}},
         on_notebook_start=started if sys.platform != "win32" else None,
         on_cell_complete=executed,

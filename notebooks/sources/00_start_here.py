@@ -41,10 +41,11 @@ import numpy as np
 import pandas as pd
 
 from hemokit import check
-from hemokit.datasets import open_dataset, read_image, read_mask
+from hemokit.datasets import find_dataset, open_dataset, read_image, read_mask
 from hemokit.datasets.phantom import phantom_root
 from hemokit.doctor import check_all
 from hemokit.labels import SHORT, SUBTYPES, scan_labels
+from hemokit.manifests import is_phantom
 from hemokit.plots import montage, show_slice
 from hemokit.tables import account
 
@@ -68,9 +69,12 @@ from hemokit.tables import account
 
 # %%
 root = DATA or phantom_root(seed=SEED, progress=True)
-table = open_dataset(root)
-layout = table["dataset"].iloc[0]
-source = "real scans" if DATA else "phantom"
+layout, folder = find_dataset(root)
+if layout == "windowed_jpg":
+    print("These files name no patients, whom this lesson counts: the phantom stands in.")
+    layout, folder = find_dataset(phantom_root(seed=SEED))
+source = "phantom" if is_phantom(folder) else "real scans"
+table = open_dataset(folder)
 num_patients = table["patient_id"].nunique()
 print(f"{source}, layout {layout}: {len(table)} slices of {num_patients} patients")
 
@@ -120,13 +124,13 @@ print(f"{account(rsna).rows_in} in, {account(rsna).rows_used} used")
 
 # %% [markdown]
 # ## Look before you count
-# We take the patient with the most positive slices, and go through the whole scan from the neck up.
+# We take the scan with the most positive slices, and go through it from the neck up.
 
 # %%
-per_patient = table.groupby("patient_id")["any"].sum()
-scan = table[table["patient_id"] == per_patient.idxmax()].reset_index(drop=True)
+per_scan = table.groupby("scan_id")["any"].sum()
+scan = table[table["scan_id"] == per_scan.idxmax()].reset_index(drop=True)
 steps = np.linspace(0, len(scan) - 1, 12).astype(int)
-print(f"patient {per_patient.idxmax()}: {len(scan)} slices, {scan['any'].sum()} with hemorrhage")
+print(f"scan {per_scan.idxmax()}: {len(scan)} slices, {scan['any'].sum()} with hemorrhage")
 
 # %%
 # alt: Twelve slices of one head from the neck to the top, in the brain window. First face bones and the base of the

@@ -40,8 +40,16 @@ import numpy as np
 import pandas as pd
 
 from hemokit import check
-from hemokit.datasets import HOUNSFIELD, open_dataset, read_hounsfield, read_image, read_mask
+from hemokit.datasets import (
+    HOUNSFIELD,
+    find_dataset,
+    open_dataset,
+    read_hounsfield,
+    read_image,
+    read_mask,
+)
 from hemokit.datasets.phantom import phantom_root
+from hemokit.manifests import is_phantom
 from hemokit.plots import montage, show_slice
 from hemokit.windows import BRAIN, NAMED, apply_window, stack_windows
 
@@ -51,11 +59,12 @@ from hemokit.windows import BRAIN, NAMED, apply_window, stack_windows
 
 # %%
 phantom = phantom_root("ct_ich_nifti", num_patients=12, seed=SEED, progress=True)
-table = hu_table = open_dataset(DATA or phantom)
-if table["dataset"].iloc[0] not in HOUNSFIELD:
+layout, folder = find_dataset(DATA or phantom)
+table = hu_table = open_dataset(folder)
+if layout not in HOUNSFIELD:
     print("This folder holds JPGs, without Hounsfield units: all parts but one use the phantom.")
     hu_table = open_dataset(phantom)
-source = "real scans" if DATA and hu_table is table else "phantom"
+source = "phantom" if hu_table is not table or is_phantom(folder) else "real scans"
 num_scans = hu_table["scan_id"].nunique()
 print(f"Hounsfield units: {source}, {len(hu_table)} slices of {num_scans} scans")
 
@@ -87,8 +96,8 @@ print(f"Hounsfield units: {source}, {len(hu_table)} slices of {num_scans} scans"
 # with a hemorrhage.
 
 # %%
-per_patient = hu_table.groupby("patient_id")["any"].sum()
-scan = hu_table[hu_table["patient_id"] == per_patient.idxmax()].reset_index(drop=True)
+per_scan = hu_table.groupby("scan_id")["any"].sum()
+scan = hu_table[hu_table["scan_id"] == per_scan.idxmax()].reset_index(drop=True)
 positive = scan[scan["any"] == 1]
 row = positive.iloc[len(positive) // 2]
 hounsfield = read_hounsfield(row)  # float32 (height, width)
@@ -383,7 +392,7 @@ to_hounsfield = check.q01_4(to_hounsfield)
 # folder of JPGs, half of them are real people.
 
 # %%
-real = table if DATA and table["dataset"].iloc[0] == "ct_ich_jpg" else None
+real = table if layout == "ct_ich_jpg" and not is_phantom(folder) else None
 drawn = open_dataset(phantom)
 if real is None:
     print("No CT-ICH JPG folder was given, so all twelve are phantoms.")
