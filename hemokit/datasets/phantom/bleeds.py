@@ -69,7 +69,7 @@ def draw_bleeds(rng, head, subtypes, trauma):
 
 
 def _density(rng, acute, spread, subacute=0.15):
-    """Clotted blood is 50-80 HU; a subacute or anemic bleed comes close to grey matter."""
+    """Clotted blood is 50-80 HU; a subacute or anemic bleed comes close to grey matter (Parizel et al. 2001)."""
     return rng.normal(46, 2.0) if rng.random() < subacute else rng.normal(acute, spread)
 
 
@@ -117,10 +117,10 @@ def _draw_subdural(rng, head, trauma):
 
 def _draw_subarachnoid(rng, head, trauma):
     if rng.random() < 0.3:
-        point, reach = (rng.normal(0, 12), -6, -12), rng.uniform(9, 18)
+        point, reach = (rng.normal(0, 12), -6, -12), rng.uniform(8, 15)
     else:
         point, _ = surface_point(head, rng.uniform(-np.pi, np.pi), rng.uniform(0.0, 1.1))
-        point, reach = point * 0.88, rng.uniform(8, 17)
+        point, reach = point * 0.88, rng.uniform(7, 14)
     yield _bleed(rng, "subarachnoid", point, hu=rng.normal(55, 5), reach=reach, thick=rng.uniform(1.0, 1.9), mottled=3)
 
 
@@ -146,7 +146,7 @@ def _draw_intraparenchymal(rng, head, trauma):
 
 def _draw_intraventricular(rng, head, trauma):
     hu = rng.normal(58, 5)
-    kind = "layer" if rng.random() < 0.5 else "cast"
+    kind = "layer" if rng.random() < 0.35 else "cast"
     for side in (-1, 1) if rng.random() < 0.7 else (rng.choice([-1, 1]),):
         if kind == "layer":
             yield _bleed(

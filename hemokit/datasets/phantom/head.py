@@ -7,7 +7,7 @@ import numpy as np
 from hemokit.datasets.phantom.canvas import make_noise
 
 # Size of the cranial cavity against an adult's, and thickness of the vault in mm, by age in years
-# (after growth charts of head circumference and CT studies of the growing calvaria).
+# (the first after the growth of head circumference, Nellhaus 1968; the second roughly, as CT shows it).
 SIZE_BY_AGE = ([0, 0.5, 1, 2, 5, 10, 16, 90], [0.70, 0.85, 0.89, 0.93, 0.96, 0.98, 1.0, 1.0])
 VAULT_BY_AGE = ([0, 1, 3, 8, 16, 30, 90], [1.6, 2.6, 3.6, 5.0, 6.3, 6.8, 7.2])
 FACE_BY_AGE = ([0, 1, 5, 10, 16, 90], [0.66, 0.72, 0.82, 0.9, 1.0, 1.0])
