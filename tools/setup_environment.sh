@@ -43,7 +43,7 @@ fi
 
 if [ ! -d "$environment" ]; then
     mkdir "$environment" && : >"$unfinished"
-    say "making .venv with $("$PYTHON" --version 2>&1); the first time this downloads about 0.8 GB and takes some minutes"
+    say "making .venv with $("$PYTHON" --version 2>&1); the first time this downloads about 0.6 GB and takes some minutes"
     "$PYTHON" -m venv "$environment" || {
         rm -rf "$environment"
         say "this Python cannot make environments; on Debian or Ubuntu: sudo apt install python3-venv"
