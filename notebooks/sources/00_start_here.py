@@ -227,7 +227,7 @@ share = check.q00_1(share, table)
 print(f"{share:.1%} of {len(table)} slices are positive ({source})")
 
 # %% [markdown]
-# Now the surprise. Somebody sells you a program that is right on more than 80 % of slices. This is all of it:
+# Now the surprise. Somebody sells you a program and shows you its accuracy. This is all of the program:
 
 # %%
 always_normal = np.zeros(len(table), dtype=int)
