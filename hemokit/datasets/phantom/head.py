@@ -9,7 +9,7 @@ from hemokit.datasets.phantom.canvas import make_noise
 # Size of the cranial cavity against an adult's, and thickness of the vault in mm, by age in years
 # (the first after the growth of head circumference, Nellhaus 1968; the second roughly, as CT shows it).
 SIZE_BY_AGE = ([0, 0.5, 1, 2, 5, 10, 16, 90], [0.70, 0.85, 0.89, 0.93, 0.96, 0.98, 1.0, 1.0])
-VAULT_BY_AGE = ([0, 1, 3, 8, 16, 30, 90], [1.6, 2.6, 3.6, 5.0, 6.3, 6.8, 7.2])
+VAULT_BY_AGE = ([0, 1, 3, 8, 16, 30, 90], [1.4, 2.3, 3.2, 4.4, 5.5, 5.9, 6.4])
 FACE_BY_AGE = ([0, 1, 5, 10, 16, 90], [0.66, 0.72, 0.82, 0.9, 1.0, 1.0])
 
 
@@ -47,6 +47,7 @@ def draw_head(rng, age_years=None):
     old = np.clip((age - 35) / 40, 0, 1.2)
     adult = np.clip(age / 14, 0, 1)
     size = np.interp(age, *SIZE_BY_AGE) * (1.0 if sex == "Male" else 0.965) * rng.normal(1, 0.025)
+    calibration = rng.normal(-0.3, 1.2)  # scanners differ by a few HU
     calcified = np.clip((age - 12) / 40, 0, 0.85)
     return Head(
         age_years=round(age, 2),
@@ -64,8 +65,8 @@ def draw_head(rng, age_years=None):
         sulcus_mm=(0.06 + 0.17 * adult + 0.75 * old) * rng.lognormal(0, 0.3),
         ventricle=(0.78 + 0.5 * old + 0.08 * adult) * rng.lognormal(0, 0.25),
         asymmetry=rng.normal(0, 0.12),
-        grey_hu=rng.normal(38.7, 1.0),
-        white_hu=rng.normal(28.9, 0.9) - 2.0 * (age < 1),
+        grey_hu=rng.normal(38.6, 0.7) + calibration,
+        white_hu=rng.normal(28.5, 0.7) + calibration - 2.0 * (age < 1),
         plexus_hu=np.where(rng.random(2) < calcified, rng.uniform(70, 420, 2), 0.0),
         pineal_hu=rng.uniform(60, 260) if rng.random() < calcified else 0.0,
         falx_hu=rng.uniform(150, 500) if rng.random() < 0.12 * (age > 30) else 0.0,

@@ -40,7 +40,7 @@ def draw_pose(rng, head, num_slices):
         num_slices = int(np.clip(round(covered / spacing), 19, 40))
     spacing = covered / num_slices if abs(covered / num_slices - spacing) > 1 else spacing
     length = 2 * (83 + head.vault_mm + head.scalp_mm) * float(head.scale[1])
-    field = float(np.clip(length * rng.normal(1.17, 0.05), length * 1.06, 255))
+    field = float(np.clip(length * rng.normal(1.19, 0.055), length * 1.06, 255))
     step = rng.normal(0, 0.9) if rng.random() < 0.5 else 0.0
     return Pose(
         rotation=rotation,
@@ -49,7 +49,7 @@ def draw_pose(rng, head, num_slices):
         spacing_mm=round(spacing, 2),
         thickness_mm=min(5.0, spacing),
         lowest_mm=top - (num_slices - 1) * round(spacing, 2),
-        noise_hu=rng.uniform(2.1, 4.1),
+        noise_hu=float(np.clip(rng.lognormal(np.log(3.0), 0.22), 2.0, 5.5)),
         rest_radius_mm=rng.uniform(0.44, 0.56) * field,
         rest_bottom_mm=rng.uniform(0.57, 0.75) * field,
         rest_step_mm=step,
