@@ -83,9 +83,9 @@ def test_tissues_have_their_hounsfield_units():
     middle = 5
     slice_, inside = scan.hounsfield[middle], depth_mm(scan, middle) > 6
     assert np.median(slice_[:20, :20]) == pytest.approx(-1000, abs=30)
-    assert 29 < np.median(slice_[inside]) < 41
+    assert 26 < np.median(slice_[inside]) < 41
     assert 2 < slice_[inside].astype(float).std() < 16
-    assert 900 < np.percentile(slice_, 99) < 2000
+    assert 700 < np.percentile(slice_, 99) < 2000
     assert np.percentile(slice_[inside], 0.5) < 22
 
 
@@ -94,8 +94,10 @@ def test_anterior_is_up_and_the_neck_comes_first():
     scan = make_scan("b", seed=0, image_size=SIZE, subtypes=())
     inside = scan.intracranial.sum(axis=(1, 2))
     assert inside[-1] < 0.6 * inside.max() and inside[0] < 0.3 * inside.max()
-    lowest = np.argwhere(scan.intracranial[1])
-    assert lowest[:, 0].mean() > SIZE / 2  # the vertebral canal lies behind the face
+    rows = np.arange(SIZE)[:, None]
+    flesh = np.abs(scan.hounsfield[1] - 50) < 60
+    # The vertebral canal lies behind the middle of face and neck.
+    assert (rows * scan.intracranial[1]).sum() / scan.intracranial[1].sum() > (rows * flesh).sum() / flesh.sum()
 
 
 def test_children_have_thin_skulls():

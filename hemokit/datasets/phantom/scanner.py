@@ -40,7 +40,7 @@ def draw_pose(rng, head, num_slices):
         num_slices = int(np.clip(round(covered / spacing), 19, 40))
     spacing = covered / num_slices if abs(covered / num_slices - spacing) > 1 else spacing
     length = 2 * (83 + head.vault_mm + head.scalp_mm) * float(head.scale[1])
-    field = float(np.clip(length * rng.normal(1.19, 0.055), length * 1.06, 255))
+    field = float(np.clip(length * rng.normal(1.235, 0.06), length * 1.06, 255))
     step = rng.normal(0, 0.9) if rng.random() < 0.5 else 0.0
     return Pose(
         rotation=rotation,
