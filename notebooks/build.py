@@ -104,7 +104,7 @@ def main():
     elif not options.check:
         _write(HERE, learner)
     elif stale():
-        sys.exit(f"out of date: {', '.join(stale())}. Run: python notebooks/build.py")
+        sys.exit(f"out of date: {', '.join(stale())}. Run: make notebooks")
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def exercises_of(slug):
 
 def test_notebooks_are_current():
     """The committed notebooks are what the sources give."""
-    assert build.stale() == [], "run python notebooks/build.py"
+    assert build.stale() == [], "run make notebooks"
 
 
 def test_building_twice_gives_the_same_bytes():
@@ -81,6 +81,17 @@ def test_learner_and_solution_notebooks_differ_as_they_should(tmp_path):
     assert [cell.source for cell in learner] == ["x = ...", "# check.q00_1.hint()", "plot(x)"]
     assert [cell.source for cell in solved] == ["x = 1", "plot(x)"]
     assert learner[-1].metadata["alt"] == "A line that rises."
+
+
+def test_builder_writes_solutions_and_says_what_is_stale(tmp_path, monkeypatch):
+    """--solutions writes every solution notebook; --check names what is out of date and ends with an error."""
+    monkeypatch.setattr("sys.argv", ["build.py", "--solutions", str(tmp_path / "solutions")])
+    build.main()
+    assert sorted(path.stem for path in (tmp_path / "solutions").iterdir()) == list(SOURCES)
+    monkeypatch.setattr("sys.argv", ["build.py", "--check"])
+    monkeypatch.setattr(build, "stale", lambda: ["07_lesson.ipynb"])
+    with pytest.raises(SystemExit, match="out of date: 07_lesson.ipynb. Run: make notebooks"):
+        build.main()
 
 
 @EVERY

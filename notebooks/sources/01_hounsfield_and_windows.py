@@ -6,7 +6,7 @@
 # >
 # > **You need**: lesson 00.
 # >
-# > **Time**: 20 minutes to read, 20 seconds to run (5 once the phantom is there).
+# > **Time**: 20 minutes to read, 20 seconds to run (10 once the phantom is there).
 # >
 # > **Data**: the phantom in Hounsfield units (NIfTI form), or your own CT-ICH or RSNA folder. A folder of JPGs
 # > joins in the last part; the rest then uses the phantom.
