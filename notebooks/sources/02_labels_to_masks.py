@@ -5,7 +5,7 @@
 # >
 # > **You need**: lessons 00 and 01, and a little pandas.
 # >
-# > **Time**: 30 minutes to read, 30 seconds to run (10 when the phantom is already there).
+# > **Time**: 30 minutes to read, 10 seconds to run; half a minute more where the phantom must be made first.
 # >
 # > **Data**: the phantom as window-rendered JPGs with polygon labels; or your own folder of that layout. For any
 # > other folder, sections 1 to 5 use the phantom and section 6 shows yours.
@@ -51,6 +51,8 @@ from hemokit.datasets.phantom import make_scan, phantom_root
 from hemokit.labels import LABELS
 from hemokit.plots import show_slice
 from hemokit.tables import account
+
+pd.options.display.max_colwidth = 80
 
 # %% [markdown]
 # ## 1 What a label looks like
