@@ -26,7 +26,11 @@ def main():
         {"what": "reading every brain image", "seconds": time_read, "times faster": 1.0},
         {"what": "floor: one stat a file", "seconds": time_stat, "times faster": time_read / time_stat},
     ]
-    report(f"Opening {'the real CT-ICH folder' if real else 'the phantom'}: {len(table):,} slices", rows, "median of 5 runs")
+    report(
+        f"Opening {'the real CT-ICH folder' if real else 'the phantom'}: {len(table):,} slices",
+        rows,
+        "median of 5 runs",
+    )
 
 
 if __name__ == "__main__":

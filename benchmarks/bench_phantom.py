@@ -11,7 +11,9 @@ SIZE, NUM_PATIENTS = 512, 4
 
 def make_patients():
     """Make a few whole patients; returns how many slices they have together."""
-    return sum(len(make_scan(f"{number:03d}", seed=number, image_size=SIZE).hounsfield) for number in range(NUM_PATIENTS))
+    return sum(
+        len(make_scan(f"{number:03d}", seed=number, image_size=SIZE).hounsfield) for number in range(NUM_PATIENTS)
+    )
 
 
 def noise_only(num_slices):
@@ -28,11 +30,21 @@ def main():
     time_phantom, num_slices = seconds(make_patients, repeats=3)
     time_floor, _ = seconds(noise_only, num_slices, repeats=3)
     rows = [
-        {"what": "make_scan, bleeds and masks included", "slices/s": num_slices / time_phantom, "ratio to goal": num_slices / time_phantom / 15},
+        {
+            "what": "make_scan, bleeds and masks included",
+            "slices/s": num_slices / time_phantom,
+            "ratio to goal": num_slices / time_phantom / 15,
+        },
         {"what": "goal", "slices/s": 15.0, "ratio to goal": 1.0},
-        {"what": "floor: noise and one blur", "slices/s": num_slices / time_floor, "ratio to goal": num_slices / time_floor / 15},
+        {
+            "what": "floor: noise and one blur",
+            "slices/s": num_slices / time_floor,
+            "ratio to goal": num_slices / time_floor / 15,
+        },
     ]
-    report(f"Phantom at {SIZE}x{SIZE}, {NUM_PATIENTS} patients, {num_slices} slices, one core", rows, "median of 3 runs")
+    report(
+        f"Phantom at {SIZE}x{SIZE}, {NUM_PATIENTS} patients, {num_slices} slices, one core", rows, "median of 3 runs"
+    )
 
 
 if __name__ == "__main__":

@@ -14,11 +14,14 @@ from timing import report, seconds
 from hemokit.masks import polygons_to_mask, read_polygon_labels
 
 NUM_SLICES, NUM_ROWS, SHAPE = 2984, 5488, (512, 512)
-COLUMNS = (
-    "Case ID,Origin,URL,Labeling State,All Labels,Total Reads,Total Qualified Reads,Majority Label,Number of ROIs,"
-    "Correct Label,Difficulty,Agreement,Comments,Internal Notes"
-).split(",")
-FILES = ("Epidural Hemorrhage Detection_2020-11-16_21.31.26.148", "Subdural Hemorrhage Detection_2020-11-16_21.35.48.040")
+COLUMNS = [
+    *("Case ID", "Origin", "URL", "Labeling State", "All Labels", "Total Reads", "Total Qualified Reads"),
+    *("Majority Label", "Number of ROIs", "Correct Label", "Difficulty", "Agreement", "Comments", "Internal Notes"),
+]
+FILES = (
+    "Epidural Hemorrhage Detection_2020-11-16_21.31.26.148",
+    "Subdural Hemorrhage Detection_2020-11-16_21.35.48.040",
+)
 
 
 def blob(rng):
@@ -53,7 +56,7 @@ def write_labels(folder, seed=0):
 def with_hemokit(paths):
     """All masks, through the reader and the exact rasteriser; returns ids and pixels by slice."""
     labels = read_polygon_labels(paths)
-    return {row.slice_id: int(polygons_to_mask(row.polygons_xy, SHAPE).sum()) for row in labels.itertuples()}
+    return {row.slice_id: np.count_nonzero(polygons_to_mask(row.polygons_xy, SHAPE)) for row in labels.itertuples()}
 
 
 def with_scans(paths, num_slices):
@@ -66,7 +69,7 @@ def with_scans(paths, num_slices):
             for region in ast.literal_eval(text):
                 points = np.array([[point["x"] * SHAPE[1], point["y"] * SHAPE[0]] for point in region], np.int32)
                 cv2.fillPoly(mask, [points], 255)
-        areas[origin.removesuffix(".jpg")] = int((mask > 0).sum())
+        areas[origin.removesuffix(".jpg")] = np.count_nonzero(mask)
     return areas
 
 

@@ -39,5 +39,6 @@ def report(title, rows, note):
     keys = list(rows[0])
     print("| " + " | ".join(keys) + " |\n|" + "---|" * len(keys))
     for row in rows:
-        print("| " + " | ".join(f"{value:,.3g}" if isinstance(value, float) else str(value) for value in row.values()) + " |")
+        cells = [f"{value:,.3g}" if isinstance(value, float) else str(value) for value in row.values()]
+        print("| " + " | ".join(cells) + " |")
     print(f"\n{note} ({platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()})", flush=True)

@@ -151,6 +151,7 @@ def test_a_listing_is_read_in_either_form():
 
 def fake_kaggle(monkeypatch, error=None):
     """kagglehub without a network: it writes one file into its cache, or raises."""
+
     def download(handle):
         if error is not None:
             raise error
