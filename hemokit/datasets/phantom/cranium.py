@@ -30,7 +30,7 @@ def cavity_distance(canvas, head, relief=None):
     x, y, z = canvas.x, canvas.y, canvas.z
     distance = _vault_distance(canvas, head.boxy)
     if relief is not None:
-        distance += np.float32(1.0) * relief[..., 3]
+        distance += np.float32(0.75) * relief[..., 3]
     zmax, zmin = float(z.max()), float(z.min())
     # The frontal crest and the internal occipital protuberance.
     crest = np.exp(x * x * np.float32(-1 / 14)) * np.clip(np.abs(y) * np.float32(0.1) - 5.5, 0, 1.5)
