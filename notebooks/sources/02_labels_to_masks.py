@@ -312,7 +312,8 @@ outcome[["outcome", "rows"]]
 # lost, its region is in the row that is used. Does it add up?
 
 # %%
-# alt: Horizontal bars, one for each outcome of a label row. Used is the longest; each reason for a dropped row follows.
+# alt: Horizontal bars, one for each outcome of a label row: used, further row of a slice that is used, and each reason
+# alt: for which a row was dropped. Together they are all rows.
 fig, ax = plt.subplots(figsize=(9, 2.6), layout="constrained")
 names = outcome["outcome"].str.split(" (", regex=False).str[0]
 bars = ax.barh(names, outcome["rows"], color="C0")
