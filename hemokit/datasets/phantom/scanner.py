@@ -49,7 +49,7 @@ def draw_pose(rng, head, num_slices):
         spacing_mm=round(spacing, 2),
         thickness_mm=min(5.0, spacing),
         lowest_mm=top - (num_slices - 1) * round(spacing, 2),
-        noise_hu=float(np.clip(rng.lognormal(np.log(3.0), 0.22), 2.0, 5.5)),
+        noise_hu=float(np.clip(rng.lognormal(np.log(3.35), 0.2), 2.0, 5.5)),
         rest_radius_mm=rng.uniform(0.44, 0.56) * field,
         rest_bottom_mm=rng.uniform(0.57, 0.75) * field,
         rest_step_mm=step,
