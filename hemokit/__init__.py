@@ -2,12 +2,13 @@
 
 Reading order is import order; a module imports only what stands above it:
 
-ground      checks, files, labels, windows
+ground      checks, files, labels, windows, progress
 formats     one file of one kind -> an array or a table, or one clear error
-floor 1     tables, masks, metrics, manifests, splits
+floor 1     tables, polygons, polygon_labels, masks, metrics, manifests, leaks, splits
 datasets    one folder -> the slice table (one row = one slice); and the phantom
 judging     plots
-doors       check (exercises), lessons, doctor, fetch, __main__ (command line)
+doors       checksums, integrity, fetch (`hemokit data`); check (the exercises); course (`hemokit run`);
+            doctor; __main__ (the command line)
 
 `import hemokit` itself imports nothing.
 """

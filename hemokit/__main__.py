@@ -189,7 +189,7 @@ def run(
 
     Writes the executed notebooks, a page each and index.html. Exit code 1 if a lesson failed.
     """
-    from hemokit.course import run_course
+    from hemokit.course.terminal import run_course
 
     return run_course(numbers or [], root=root, profile=profile, out=out, seed=seed, notebooks=notebooks)
 

@@ -173,7 +173,7 @@ def check_backend():
 def check_kernel():
     """Start a Jupyter kernel on this Python, as `hemokit run` does, and have it add two numbers."""
     try:
-        from hemokit.lessons import kernel_adds
+        from hemokit.course.lessons import kernel_adds
 
         if kernel_adds():
             return Finding("Jupyter kernel", "starts on this Python")

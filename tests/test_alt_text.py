@@ -3,7 +3,7 @@
 import nbformat
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from hemokit.alt_text import with_alt_text
+from hemokit.course.alt_text import with_alt_text
 
 
 def figure_cell(**metadata):

@@ -113,7 +113,7 @@ def test_the_backend_of_keras(monkeypatch, tmp_path):
 
 def test_a_kernel_that_does_not_start_is_found(monkeypatch):
     """The reason is told, and what to install again."""
-    monkeypatch.setattr("hemokit.lessons.kernel_adds", lambda: 1 / 0)
+    monkeypatch.setattr("hemokit.course.lessons.kernel_adds", lambda: 1 / 0)
     finding = doctor.check_kernel()
     assert "does not start (ZeroDivisionError" in finding.found and "ipykernel" in finding.fix
 

@@ -9,25 +9,14 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "hemokit"
 
-# Reading order. A package (formats, datasets, check) is one entry: its own modules may import each other.
+# Reading order. A package (formats, datasets, check, course) is one entry: its own modules may import each other.
 ORDER = (
     *("checks", "files", "labels", "windows", "progress"),  # ground
     "formats",
     *("tables", "polygons", "polygon_labels", "masks", "metrics", "manifests", "leaks", "splits"),  # floor 1
     "datasets",
     "plots",  # judging
-    *(
-        "check",
-        "alt_text",
-        "pages",
-        "lessons",
-        "course",
-        "checksums",
-        "integrity",
-        "doctor",
-        "fetch",
-        "__main__",
-    ),  # doors
+    *("checksums", "integrity", "fetch", "check", "course", "doctor", "__main__"),  # doors
 )
 FRAMEWORKS = {"tensorflow", "keras", "tf_keras", "torch", "jax"}
 

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from hemokit import check
-from hemokit.lessons import with_parameters
+from hemokit.course.lessons import with_parameters
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 spec = importlib.util.spec_from_file_location("build", NOTEBOOKS / "build.py")
@@ -259,7 +259,7 @@ def execute(notebook, environment, folder):
 
 
 def log_costs(slug, version, notebook, costs):
-    log = logging.getLogger("hemokit.lessons")
+    log = logging.getLogger("hemokit.course.lessons")
     for index, seconds, peak in costs.cells:
         first_line = next(iter(notebook.cells[index].source.splitlines()), "")
         log.info("%s %s cell %2d: %6.2f s, peak %5.0f MB | %s", slug, version, index, seconds, peak, first_line[:60])

@@ -13,9 +13,10 @@ import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from hemokit import course, lessons, pages
 from hemokit.__main__ import main
 from hemokit.checks import HemokitError
+from hemokit.course import lessons, pages
+from hemokit.course import terminal as course
 
 PARAMETERS = new_code_cell('DATA = None\nPROFILE = "quick"\nSEED = 0', id="p", metadata={"tags": ["parameters"]})
 FIGURE = new_code_cell("import matplotlib.pyplot as plt\nplt.plot([7, 8]);", id="f", metadata={"alt": "A rising line."})
@@ -138,7 +139,7 @@ def test_ctrl_c_ends_the_run_and_its_kernel_quietly(tmp_path):
     """Exit code 130, no traceback, no kernel left behind."""
     write_lesson(tmp_path, "03_long", f"open({str(tmp_path / 'begun')!r}, 'w')\nimport time\ntime.sleep(60)")
     code = (
-        "import sys; from hemokit import course, __main__\n"
+        "import sys; from hemokit import __main__; from hemokit.course import terminal as course\n"
         "course._data = lambda *_: ('', {}); sys.exit(__main__.main())"
     )
     command = [sys.executable, "-c", code, "run", "--notebooks", str(tmp_path), "--out", str(tmp_path / "out")]

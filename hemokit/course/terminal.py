@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 
 from hemokit.checks import check_choice, problem
-from hemokit.lessons import PROFILES, QUICK_CELL_SECONDS, choose_lessons, find_lessons, run_lessons
-from hemokit.pages import duration
+from hemokit.course.lessons import PROFILES, QUICK_CELL_SECONDS, choose_lessons, find_lessons, run_lessons
+from hemokit.course.pages import duration
 
 
 def run_course(numbers, *, root=None, profile="quick", out="hemokit_run", seed=0, notebooks=None):

@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 from hemokit import __version__
-from hemokit.alt_text import with_alt_text
+from hemokit.course.alt_text import with_alt_text
 from hemokit.files import write_whole
 
 NOT_A_DEVICE = "For education only; not a medical device, not for diagnosis."

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hemokit.checks import problem
+from hemokit.course.pages import write_index, write_lesson_page
 from hemokit.files import write_whole
-from hemokit.pages import write_index, write_lesson_page
 
 PROFILES = ("quick", "paper")
 QUICK_CELL_SECONDS = 600  # a cell of the quick profile that takes longer hangs
@@ -41,7 +41,7 @@ class Outcome(NamedTuple):
 
 def lessons_folder():
     """The folder of the learner notebooks: in a checkout notebooks/, in an installed package inside it."""
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parent.parent
     beside = package.parent / "notebooks"
     return beside if (package.parent / "pyproject.toml").is_file() else package / "notebooks"
 
@@ -216,7 +216,7 @@ def _client(notebook, out, cell_seconds, on_cell):
 
 
 def _python_path():
-    here = str(Path(__file__).resolve().parent.parent)
+    here = str(Path(__file__).resolve().parent.parent.parent)
     return os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH")]))
 
 
