@@ -138,7 +138,7 @@ print(f"scan {per_scan.idxmax()}: {len(scan)} slices, {scan['any'].sum()} with h
 images = [read_image(row) for _, row in scan.iloc[steps].iterrows()]
 titles = [f"slice {step}" for step in steps]
 axes = montage(images, titles=titles)
-axes[0].figure.suptitle(f"One scan in the brain window (0 to 80 HU), {source}")
+axes[0].figure.suptitle(f"One scan in the brain window, {source}")
 plt.show()
 
 # %% [markdown]
@@ -198,7 +198,7 @@ print("shown with one subtype alone:", ", ".join(examples))
 titles = [f"{SHORT[subtype]} {subtype}" for subtype in examples]
 images = [read_image(row) for row in examples.values()]
 axes = montage(images, titles=titles)
-axes[0].figure.suptitle(f"One slice a subtype, brain window (0 to 80 HU), {source}")
+axes[0].figure.suptitle(f"One slice a subtype, brain window, {source}")
 plt.show()
 
 # %% [markdown]

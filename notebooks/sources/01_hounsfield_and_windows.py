@@ -388,8 +388,9 @@ to_hounsfield = check.q01_4(to_hounsfield)
 
 # %% [markdown]
 # ## Which is which?
-# How good is our phantom? Here are twelve slices in the brain window, at 128 x 128 pixels. Where `DATA` is a CT-ICH
-# folder of JPGs, half of them are real people.
+# How good is our phantom? Here are twelve slices at 128 x 128 pixels. Where `DATA` is a CT-ICH folder of JPGs, half of
+# them are real people. Those JPGs were saved through a wide brain window (level 40, width 120, to judge by the gray of
+# brain and fluid), so the phantom is shown through the same one.
 
 # %%
 real = table if layout == "ct_ich_jpg" and not is_phantom(folder) else None
@@ -406,15 +407,16 @@ for place, number in enumerate(order):
     scans = kind_table["scan_id"].unique()
     rows = kind_table[kind_table["scan_id"] == scans[place % len(scans)]]
     row = rows.iloc[int((0.35 + 0.04 * place) * len(rows))]
-    images.append(cv2.resize(read_image(row)[..., 0], (128, 128), interpolation=cv2.INTER_AREA))
+    image = read_image(row, windows=("brain_wide",) if kind == "phantom" else ("brain",))
+    images.append(cv2.resize(image[..., 0], (128, 128), interpolation=cv2.INTER_AREA))
     answers.append(kind)
 
 # %%
-# alt: Twelve slices of heads, lettered A to L, at 128 by 128 pixels in the brain window: phantoms, and real
+# alt: Twelve slices of heads, lettered A to L, at 128 by 128 pixels in a wide brain window: phantoms, and real
 # alt: patients among them where real data were given.
 letters = "ABCDEFGHIJKL"
 axes = montage(images, titles=list(letters), columns=6)
-axes[0].figure.suptitle("Phantom or patient? Brain window, 0 to 80 HU")
+axes[0].figure.suptitle("Phantom or patient? Wide brain window (level 40 HU, width 120 HU)")
 plt.show()
 
 # %% [markdown]
