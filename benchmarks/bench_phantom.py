@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from timing import report, seconds
 
-from hemokit.datasets.phantom import make_scan
+from hemokit.datasets.phantom import make_phantom
 
 SIZE, NUM_PATIENTS = 512, 4
 
@@ -12,7 +12,7 @@ SIZE, NUM_PATIENTS = 512, 4
 def make_patients():
     """Make a few whole patients; returns how many slices they have together."""
     return sum(
-        len(make_scan(f"{number:03d}", seed=number, image_size=SIZE).hounsfield) for number in range(NUM_PATIENTS)
+        len(make_phantom(f"{number:03d}", seed=number, image_size=SIZE).hounsfield) for number in range(NUM_PATIENTS)
     )
 
 
@@ -26,12 +26,12 @@ def noise_only(num_slices):
 def main():
     """Print the table."""
     cv2.setNumThreads(1)
-    make_scan("000", seed=0, image_size=64)  # imports and tables are not what is timed
+    make_phantom("000", seed=0, image_size=64)  # imports and tables are not what is timed
     time_phantom, num_slices = seconds(make_patients, repeats=3)
     time_floor, _ = seconds(noise_only, num_slices, repeats=3)
     rows = [
         {
-            "what": "make_scan, bleeds and masks included",
+            "what": "make_phantom, bleeds and masks included",
             "slices/s": num_slices / time_phantom,
             "ratio to goal": num_slices / time_phantom / 15,
         },

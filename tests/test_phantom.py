@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hemokit.checks import HemokitError
-from hemokit.datasets.phantom import Scan, make_scan
+from hemokit.datasets.phantom import Phantom, make_phantom, make_scan
 from hemokit.datasets.phantom.scan import draw_patient
 from hemokit.labels import SUBTYPES
 
@@ -17,13 +17,13 @@ SIZE = 96
 @pytest.fixture(scope="module")
 def population():
     """Six default patients, small."""
-    return [make_scan(f"{number}", seed=3, image_size=64) for number in range(6)]
+    return [make_phantom(f"{number}", seed=3, image_size=64) for number in range(6)]
 
 
 @cache
 def adult(*subtypes):
     """A head of 40 years with these bleeds; without any it is the same head."""
-    return make_scan("twin", seed=1, image_size=SIZE, num_slices=20, age_years=40, subtypes=subtypes)
+    return make_phantom("twin", seed=1, image_size=SIZE, num_slices=20, age_years=40, subtypes=subtypes)
 
 
 def depth_mm(scan, index):
@@ -33,7 +33,7 @@ def depth_mm(scan, index):
 
 def test_scan_is_bit_identical_for_its_seed():
     """The same id and seed give the same bits; the id as a number is the same patient."""
-    first, second = (make_scan(name, seed=7, image_size=64, num_slices=3) for name in ("12", 12))
+    first, second = (make_phantom(name, seed=7, image_size=64, num_slices=3) for name in ("12", 12))
     assert (first.hounsfield == second.hounsfield).all()
     assert all((first.masks[subtype] == second.masks[subtype]).all() for subtype in SUBTYPES)
 
@@ -41,14 +41,16 @@ def test_scan_is_bit_identical_for_its_seed():
 @pytest.mark.parametrize(("patient_id", "seed"), [("13", 7), ("12", 8)])
 def test_other_patients_and_seeds_differ(patient_id, seed):
     """Another id or seed gives another head."""
-    first = make_scan("12", seed=7, image_size=64, num_slices=3)
-    assert (first.hounsfield != make_scan(patient_id, seed=seed, image_size=64, num_slices=3).hounsfield).mean() > 0.5
+    first = make_phantom("12", seed=7, image_size=64, num_slices=3)
+    assert (
+        first.hounsfield != make_phantom(patient_id, seed=seed, image_size=64, num_slices=3).hounsfield
+    ).mean() > 0.5
 
 
 def test_shapes_and_types():
     """All arrays of a scan have one shape, and every subtype has a mask."""
-    scan = make_scan("a", seed=0, image_size=72, num_slices=7, subtypes=())
-    assert isinstance(scan, Scan) and scan[0] is scan.hounsfield and scan[1] is scan.masks
+    scan = make_phantom("a", seed=0, image_size=72, num_slices=7, subtypes=())
+    assert isinstance(scan, Phantom) and scan[0] is scan.hounsfield and scan[1] is scan.masks
     assert scan.hounsfield.shape == scan.intracranial.shape == (7, 72, 72)
     assert scan.hounsfield.dtype == np.int16 and scan.fracture.shape == (7,)
     assert tuple(scan.masks) == SUBTYPES
@@ -58,16 +60,16 @@ def test_shapes_and_types():
 def test_odd_and_large_sizes_are_drawn():
     """A size above the grid of structures, and an odd one, are filled to the edge."""
     for size in (301, 65):
-        scan = make_scan("a", seed=0, image_size=size, num_slices=2)
+        scan = make_phantom("a", seed=0, image_size=size, num_slices=2)
         assert scan.hounsfield.shape == (2, size, size)
         assert scan.spacing_mm[1] * size == pytest.approx(
-            make_scan("a", seed=0, image_size=64, num_slices=2).spacing_mm[1] * 64
+            make_phantom("a", seed=0, image_size=64, num_slices=2).spacing_mm[1] * 64
         )
 
 
 def test_noise_and_structures_differ_between_slices_but_not_heads():
     """Neighboring slices show the same head: their brains overlap, their noise does not."""
-    scan = make_scan("a", seed=0, image_size=SIZE, num_slices=30, subtypes=())
+    scan = make_phantom("a", seed=0, image_size=SIZE, num_slices=30, subtypes=())
     middle = len(scan.hounsfield) // 2
     first, second = scan.intracranial[middle], scan.intracranial[middle + 1]
     assert (first & second).sum() > 0.85 * (first | second).sum()
@@ -79,7 +81,7 @@ def test_noise_and_structures_differ_between_slices_but_not_heads():
 
 def test_tissues_have_their_hounsfield_units():
     """Air, brain, fluid and bone lie where textbooks put them."""
-    scan = make_scan("a", seed=0, image_size=256, num_slices=9, subtypes=(), age_years=60)
+    scan = make_phantom("a", seed=0, image_size=256, num_slices=9, subtypes=(), age_years=60)
     middle = 5
     slice_, inside = scan.hounsfield[middle], depth_mm(scan, middle) > 6
     assert np.median(slice_[:20, :20]) == pytest.approx(-1000, abs=30)
@@ -91,7 +93,7 @@ def test_tissues_have_their_hounsfield_units():
 
 def test_anterior_is_up_and_the_neck_comes_first():
     """The globes and the nose are in the upper half; the last slice holds the vertex."""
-    scan = make_scan("b", seed=0, image_size=SIZE, subtypes=())
+    scan = make_phantom("b", seed=0, image_size=SIZE, subtypes=())
     inside = scan.intracranial.sum(axis=(1, 2))
     assert inside[-1] < 0.6 * inside.max() and inside[0] < 0.3 * inside.max()
     rows = np.arange(SIZE)[:, None]
@@ -104,14 +106,14 @@ def test_children_have_thin_skulls():
     """Less bone around a baby's brain than around a man's."""
     bone = {}
     for age in (0.5, 40):
-        scan = make_scan("c", seed=0, image_size=128, num_slices=9, subtypes=(), age_years=age)
+        scan = make_phantom("c", seed=0, image_size=128, num_slices=9, subtypes=(), age_years=age)
         bone[age] = (scan.hounsfield[6] > 300).sum() / scan.intracranial[6].sum()
     assert bone[0.5] < 0.6 * bone[40]
 
 
 def test_forced_subtypes_are_there_and_no_others():
     """Asked for two subtypes, a scan has these two; asked for none, it has none."""
-    scan = make_scan("d", seed=2, image_size=SIZE, subtypes=("subdural", "intraparenchymal"), num_slices=16)
+    scan = make_phantom("d", seed=2, image_size=SIZE, subtypes=("subdural", "intraparenchymal"), num_slices=16)
     assert {subtype for subtype in SUBTYPES if scan.masks[subtype].any()} == {"subdural", "intraparenchymal"}
     assert not any(mask.any() for mask in adult().masks.values())
 
@@ -131,7 +133,7 @@ def test_extra_axial_bleeds_lie_against_the_skull(subtype):
     name = next(
         n for n in names if [b.kind for b in draw_patient(n, 0, subtypes=(subtype,)).bleeds] in ([k] for k in kinds)
     )
-    scan = make_scan(name, seed=0, image_size=SIZE, subtypes=(subtype,))
+    scan = make_phantom(name, seed=0, image_size=SIZE, subtypes=(subtype,))
     slices = np.flatnonzero(scan.masks[subtype].any(axis=(1, 2)))
     touching = [depth_mm(scan, index)[scan.masks[subtype][index]].min() <= 4.5 for index in slices]
     assert len(slices) >= 3 and np.mean(touching) > 0.85
@@ -216,10 +218,18 @@ def test_no_threshold_finds_the_bleeds(population):
 def test_bad_input_is_refused(options, message):
     """Each bad argument is named with its value and what was expected."""
     with pytest.raises(HemokitError, match=message):
-        make_scan("a", **{"seed": 0, **options})
+        make_phantom("a", **{"seed": 0, **options})
 
 
 def test_a_patient_id_must_name_a_patient():
     """None is no patient."""
     with pytest.raises(HemokitError, match="patient_id is None, but expected a string"):
-        make_scan(None, seed=0)
+        make_phantom(None, seed=0)
+
+
+def test_scan_and_masks_alone():
+    """make_scan gives the phantom's Hounsfield units and masks, and nothing else."""
+    hounsfield, masks = make_scan("12", seed=7, image_size=64, num_slices=3)
+    phantom = make_phantom("12", seed=7, image_size=64, num_slices=3)
+    np.testing.assert_array_equal(hounsfield, phantom.hounsfield)
+    assert all((masks[subtype] == phantom.masks[subtype]).all() for subtype in SUBTYPES)

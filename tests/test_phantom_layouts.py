@@ -41,7 +41,7 @@ def roots(tmp_path_factory):
     """The same three patients in all four layouts: dict layout -> folder. Each head is made once, for speed."""
     folder = tmp_path_factory.mktemp("phantoms")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(roster, "make_scan", lru_cache(roster.make_scan))
+        patch.setattr(roster, "make_phantom", lru_cache(roster.make_phantom))
         return {layout: write_phantom(folder / layout, layout=layout, **SETTINGS) for layout in LAYOUTS}
 
 

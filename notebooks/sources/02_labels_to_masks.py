@@ -47,7 +47,7 @@ import pandas as pd
 
 from hemokit import check, masks
 from hemokit.datasets import open_dataset, read_image, read_mask
-from hemokit.datasets.phantom import make_scan, phantom_root
+from hemokit.datasets.phantom import make_phantom, phantom_root
 from hemokit.labels import LABELS
 from hemokit.plots import show_slice
 from hemokit.tables import account
@@ -88,7 +88,7 @@ pd.DataFrame(sizes, columns=["file", "rows", "columns"])
 # %%
 detection = [frame for name, frame in files.items() if "Detection" in name]
 raw = pd.concat(detection, ignore_index=True)
-row = raw[raw["Majority Label"].str.len() > 9].iloc[0]
+row = raw.loc[raw["Majority Label"].str.len().idxmax()]
 row.drop(["URL", "All Labels"]).str.slice(0, 75).to_frame("one row (cut at 75 characters)")
 
 # %% [markdown]
@@ -396,7 +396,7 @@ print(f"values > 0: {(values > 0).sum() / above:.0%} of the pixels that are > 12
 # hematoma of more than 30 mL, however awake the patient is. So a volume decides, and its unit is not pixels.
 
 # %%
-scan = make_scan("053", seed=SEED, image_size=256, subtypes=("epidural", "subarachnoid"))
+scan = make_phantom("053", seed=SEED, image_size=256, subtypes=("epidural", "subarachnoid"))
 volume = scan.masks["epidural"] | scan.masks["subarachnoid"]  # bool (slices, height, width)
 print(f"spacing (slice, row, column): {np.round(scan.spacing_mm, 2)} mm, phantom (synthetic)")
 print(f"{volume.sum()} pixels are {masks.volume_ml(volume, scan.spacing_mm):.1f} mL")

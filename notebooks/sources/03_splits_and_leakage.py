@@ -170,7 +170,7 @@ axes[0].figure.suptitle(f"Tests and their nearest training slices, brain window,
 plt.show()
 
 # %% [markdown]
-# Read the ids: the same patient, the next slice. Is that so for all test slices?
+# Read the ids: mostly the same patient, a slice or two away. For how many of the test slices is that so?
 
 # %%
 patient, index = table["patient_id"].to_numpy(), table["slice_index"].to_numpy(int)

@@ -5,7 +5,7 @@ scan (a whole patient); then roster (who is in a written phantom), one module a 
 is copied from a patient; it is for teaching and testing, not for medical use.
 """
 
-from hemokit.datasets.phantom.scan import Scan, make_scan
+from hemokit.datasets.phantom.scan import Phantom, make_phantom, make_scan
 from hemokit.datasets.phantom.writers import phantom_root, write_phantom
 
-__all__ = ["Scan", "make_scan", "phantom_root", "write_phantom"]
+__all__ = ["Phantom", "make_phantom", "make_scan", "phantom_root", "write_phantom"]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hemokit.datasets.phantom.scan import make_scan
+from hemokit.datasets.phantom.scan import make_phantom
 from hemokit.labels import ANY, SUBTYPES
 
 # Numbers as in CT-ICH, from 49. Those that mean something there are left out: 59 to 65 are not in its NIfTI form,
@@ -51,7 +51,7 @@ TYPES_IN_TURN = (
 
 
 class Study(NamedTuple):
-    """One scan of one patient: the `Scan`, its number (0, then 1 for a follow-up) and the ids of its slices."""
+    """One scan of one patient: the `Phantom`, its number (0, then 1 for a follow-up) and the ids of its slices."""
 
     patient_id: str
     number: int
@@ -65,9 +65,9 @@ def patient_ids(num_patients):
 
 
 def patient_scan(patient_id, *, image_size, seed):
-    """The `Scan` of one patient."""
+    """The `Phantom` of one patient."""
     subtypes = TYPES_IN_TURN[patient_index(patient_id) % len(TYPES_IN_TURN)]
-    return make_scan(patient_id, seed=seed, image_size=image_size, subtypes=subtypes)
+    return make_phantom(patient_id, seed=seed, image_size=image_size, subtypes=subtypes)
 
 
 def patient_studies(patient_id, *, image_size, seed):

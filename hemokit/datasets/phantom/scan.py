@@ -33,7 +33,7 @@ MIX = {
 }
 
 
-class Scan(NamedTuple):
+class Phantom(NamedTuple):
     """One phantom patient; axis 0 of every array is the slice, 0 at the neck."""
 
     hounsfield: np.ndarray  # int16 (slices, height, width)
@@ -46,7 +46,7 @@ class Scan(NamedTuple):
     tilt_degrees: tuple  # (yaw, pitch, roll) of the head in the scanner
 
 
-def make_scan(patient_id, *, seed, image_size=512, num_slices=None, subtypes=None, age_years=None):
+def make_phantom(patient_id, *, seed, image_size=512, num_slices=None, subtypes=None, age_years=None):
     """Make a synthetic head CT of one patient, from the base of the skull to the vertex.
 
     Args:
@@ -60,7 +60,7 @@ def make_scan(patient_id, *, seed, image_size=512, num_slices=None, subtypes=Non
         age_years: 0 to 100; None draws it.
 
     Returns:
-        Scan: hounsfield, masks (a voxel belongs to at most one subtype; it counts where the bleed takes
+        `Phantom`: hounsfield, masks (a voxel belongs to at most one subtype; it counts where the bleed takes
         more than half of it), spacing_mm, age_years, sex, fracture, intracranial, tilt_degrees. Asking for
         a subtype with very few slices can leave it between them, so that its mask is empty.
 
@@ -71,6 +71,17 @@ def make_scan(patient_id, *, seed, image_size=512, num_slices=None, subtypes=Non
     patient = draw_patient(patient_id, seed, num_slices=num_slices, subtypes=subtypes, age_years=age_years)
     slices = [make_slice(patient, index, image_size) for index in range(patient.num_slices)]
     return _gather(patient, slices, image_size)
+
+
+def make_scan(patient_id, *, seed, **options):
+    """Make a synthetic head CT and its masks only; arguments and errors as in `make_phantom`.
+
+    Returns:
+        (hounsfield, masks): int16 array (slices, height, width); dict subtype -> bool array of that shape, for
+        all five subtypes.
+    """
+    phantom = make_phantom(patient_id, seed=seed, **options)
+    return phantom.hounsfield, phantom.masks
 
 
 class Patient(NamedTuple):
@@ -86,7 +97,7 @@ class Patient(NamedTuple):
 
 
 def draw_patient(patient_id, seed, *, num_slices=None, subtypes=None, age_years=None):
-    """Draw a patient without making any slice; arguments as in `make_scan`, already checked."""
+    """Draw a patient without making any slice; arguments as in `make_phantom`, already checked."""
     entropy = _entropy(patient_id, seed)
     rng = np.random.default_rng(entropy)
     head = draw_head(rng, age_years)
@@ -212,7 +223,7 @@ def _gather(patient, slices, image_size):
         np.arcsin(-rotation[2, 1]),
         np.arctan2(-rotation[2, 0], rotation[2, 2]),
     )
-    return Scan(
+    return Phantom(
         hounsfield=np.stack(hounsfield),
         masks={subtype: np.stack([found.get(subtype, nothing) for found in masks]) for subtype in SUBTYPES},
         spacing_mm=(float(pose.spacing_mm), pixel, pixel),

@@ -1,6 +1,6 @@
 """Writes a whole phantom to disk in the folders of one of the four real data sets, or finds it in the cache.
 
-What a layout loses between `make_scan` and the slice table that is read back from its folder:
+What a layout loses between `make_phantom` and the slice table that is read back from its folder:
 
 - all: `intracranial` and `tilt_degrees`; the subtype of each mask (one mask a slice).
 - ct_ich_jpg: Hounsfield units (two windowed 8-bit JPEGs a slice remain), the spacing, months of age. The mask is
