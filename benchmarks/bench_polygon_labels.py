@@ -73,6 +73,15 @@ def with_scans(paths, num_slices):
     return areas
 
 
+def decode_only(paths):
+    """The floor for any Python program: cut the rows into fields, and decode each Correct Label once."""
+    texts = set()
+    for path in paths:
+        with open(path, newline="") as stream:
+            texts.update(row["Correct Label"] for row in csv.DictReader(stream))
+    return [json.loads(text.replace("'", '"')) for text in texts]
+
+
 def main():
     """Print the table."""
     with tempfile.TemporaryDirectory() as folder:
@@ -80,13 +89,17 @@ def main():
         megabytes = sum(path.stat().st_size for path in paths) / 1e6
         time_ours, ours = seconds(with_hemokit, paths, repeats=3)
         time_scans, theirs = seconds(with_scans, paths, NUM_SLICES, repeats=1)
-        time_floor, _ = seconds(lambda: [path.read_bytes() for path in paths])
+        time_decode, _ = seconds(decode_only, paths, repeats=3)
     assert ours.keys() == theirs.keys(), "both must make the same masks"
     excess = np.median([theirs[key] / ours[key] for key in ours])
     rows = [
         {"what": "hemokit", "seconds": time_ours, "times faster": time_scans / time_ours},
         {"what": "pandas scan and fillPoly a slice", "seconds": time_scans, "times faster": 1.0},
-        {"what": f"floor: reading {megabytes:.0f} MB", "seconds": time_floor, "times faster": time_scans / time_floor},
+        {
+            "what": f"floor: cutting {megabytes:.0f} MB into fields, decoding the labels once",
+            "seconds": time_decode,
+            "times faster": time_scans / time_decode,
+        },
     ]
     note = f"masks agree but for the outline that fillPoly adds: median area {excess:.3f} of ours; goal 30 times"
     report(f"{NUM_ROWS:,} label rows of {NUM_SLICES:,} slices to {SHAPE[0]}x{SHAPE[1]} masks", rows, note)
