@@ -123,6 +123,7 @@ def check_layout(dataset, path, *, max_pixels):
 
 
 def stored_range(bits, signed):
+    """The least and the greatest value that `bits` can store, as two integers."""
     return (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
 
 
@@ -163,6 +164,7 @@ def _text(dataset, name, path, default=None):
 
 
 def integer(dataset, name, path, default=None):
+    """An element as int, or `default` where it is missing; HemokitError where it is no whole number."""
     value = _value(dataset, name, path, default)
     if value is default:
         return value

@@ -26,6 +26,7 @@ class ImageHeader(NamedTuple):
 
 
 def read_jpeg_header(data, path):
+    """The size and depth of a JPEG, from its bytes; HemokitError for a kind that is not read (ITU-T T.81, annex B)."""
     header = None
     for marker, _, payload in _jpeg_segments(data, path):
         if marker == 0xE1 and payload.startswith(b"Exif\0\0"):
@@ -87,6 +88,7 @@ def check_jpeg_end(data, path):
 
 
 def read_png_header(data, path):
+    """The size and depth of a PNG, from its bytes; HemokitError for a kind that is not read (W3C PNG, 11.2.2)."""
     size, kind, payload = _png_chunk(data, 8, path)
     if kind != b"IHDR" or size != 13:
         raise problem(f"the PNG starts with {kind!r}", "its header (IHDR)", "The file is damaged.", file=path)

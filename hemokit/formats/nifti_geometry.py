@@ -34,6 +34,7 @@ class NiftiHeader(NamedTuple):
 
 
 def geometry(header, path, assume, max_shear_degrees):
+    """Where the voxels lie, from a NIfTI-1 header; HemokitError where qform, sform and sizes disagree."""
     shape = tuple(int(n) for n in header["dim"][1:4])
     pixdim = np.array(header["pixdim"][1:4], np.float64)
     unit = int(header["xyzt_units"]) % 8
