@@ -8,7 +8,8 @@ import pytest
 
 from hemokit.checks import HemokitError
 from hemokit.datasets.phantom import Phantom, make_phantom, make_scan
-from hemokit.datasets.phantom.scan import draw_patient
+from hemokit.datasets.phantom.beam import GRID, streaks
+from hemokit.datasets.phantom.scan import draw_patient, make_slice
 from hemokit.labels import SUBTYPES
 
 SIZE = 96
@@ -165,11 +166,32 @@ def test_subarachnoid_blood_fills_sulci_and_cisterns():
 
 
 def test_bleeds_are_brighter_than_brain():
-    """The brighter part of a bleed stands out against the same head without it."""
+    """A bleed is brighter than the same head without it in the same place (the noise is the same)."""
     for subtype in SUBTYPES:
         scan, twin = adult(subtype), adult()
         mask = scan.masks[subtype] & scan.intracranial
-        assert np.percentile(scan.hounsfield[mask], 75) > np.median(twin.hounsfield[twin.intracranial]) + 3, subtype
+        assert scan.hounsfield[mask].mean() > twin.hounsfield[mask].mean() + 3, subtype
+
+
+def test_streaks_run_between_dense_bones():
+    """Between two balls of dense bone it is darker than in front of them and behind; without bone nothing happens."""
+    hu = np.full((192, 192), 40, np.float32)
+    assert not streaks(hu, 1.2).any()
+    for column in (50, 142):
+        cv2.circle(hu, (column, 96), 14, 1600.0, -1)
+    found = streaks(hu, 1.2)
+    row, middle = GRID // 2, GRID // 2
+    assert found.shape == (GRID, GRID) and np.isfinite(found).all()
+    assert found[row, middle] < 0 and found[row, middle] < found[[row - 8, row + 8], middle].min()
+
+
+def test_streaks_change_no_mask():
+    """A patient with twice the streaks has other Hounsfield units, and the same masks."""
+    patient = draw_patient("12", 7, subtypes=("epidural",))
+    index = patient.num_slices // 3
+    hounsfield, masks, *_ = make_slice(patient, index, 64)
+    other, others, *_ = make_slice(patient._replace(streak_gain=2 * patient.streak_gain), index, 64)
+    assert (hounsfield != other).any() and all((masks[name] == others[name]).all() for name in masks)
 
 
 def test_population_resembles_ct_ich():

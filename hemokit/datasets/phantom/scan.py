@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from hemokit.checks import problem
-from hemokit.datasets.phantom import brain, cranium, face, scanner
+from hemokit.datasets.phantom import beam, brain, cranium, face, scanner
 from hemokit.datasets.phantom.bleeds import draw_bleeds, draw_trauma, masses_of, paint_bleeds
 from hemokit.datasets.phantom.canvas import bounds
 from hemokit.datasets.phantom.head import draw_head
@@ -16,6 +16,7 @@ from hemokit.labels import SUBTYPES
 POSITIVE_PATIENTS = 36 / 82  # of CT-ICH
 HURT_NORMALS = 0.3  # share of patients without a bleed who have a swollen scalp
 CRACKED_POSITIVE, CRACKED_NORMAL = 0.6, 0.1  # share of hurt patients with a fracture
+EXTRAS = 2**32  # tells the random numbers of what is no anatomy from those of slices
 
 # How many of CT-ICH's 36 positive patients have which subtypes (from its two CSV files).
 MIX = {
@@ -93,6 +94,7 @@ class Patient(NamedTuple):
     bleeds: list
     masses: list
     num_slices: int
+    streak_gain: float
     entropy: int  # where the noise of the slices comes from
 
 
@@ -109,7 +111,8 @@ def draw_patient(patient_id, seed, *, num_slices=None, subtypes=None, age_years=
     if subtypes or hurt < HURT_NORMALS:
         trauma = draw_trauma(rng, head, fracture=cracked < (CRACKED_POSITIVE if subtypes else CRACKED_NORMAL))
     bleeds = draw_bleeds(rng, head, subtypes, trauma)
-    return Patient(head, pose, trauma, bleeds, masses_of(bleeds), num_slices, entropy)
+    streak_gain = beam.draw_streaks(np.random.default_rng((entropy, EXTRAS)))
+    return Patient(head, pose, trauma, bleeds, masses_of(bleeds), num_slices, streak_gain, entropy)
 
 
 def make_slice(patient, index, image_size):
@@ -132,7 +135,7 @@ def make_slice(patient, index, image_size):
     rng = np.random.default_rng((patient.entropy, index))
     hu /= scanner.NUM_CUTS
     shares /= scanner.NUM_CUTS
-    scanner.add_beam_hardening(hu)
+    beam.add_beam_hardening(hu, patient.streak_gain, patient.pose.field_mm / size)
     hu, shares = _resized(hu, image_size), [_resized(share, image_size) for share in shares]
     scanner.add_head_rest(hu, patient.pose, index)
     scanner.add_noise(hu, patient.pose, rng)

@@ -1,4 +1,4 @@
-"""How the scanner sees the head: cuts in space, partial volume, beam hardening, noise, the head rest."""
+"""How the scanner sees the head: cuts in space, partial volume, noise, the head rest."""
 
 from typing import NamedTuple
 
@@ -108,23 +108,6 @@ def add_head_rest(hu, pose, index):
     ring = np.sqrt(v[None, :] ** 2 + below[start:] ** 2) - radius
     shell = np.clip(0.5 + (1.1 - np.abs(ring)) / pixel, 0, 1)
     np.maximum(hu[start:], shell * 1350 - 1000, out=hu[start:])
-
-
-def add_beam_hardening(hu):
-    """Dark bands between the dense bones of the base, and the brain's bright rim beside bone, in one slice.
-
-    The look, not the physics, of the artifact (Brooks and Di Chiro 1976): dense bone is smeared sideways and
-    taken off; all bone is smeared around and added, as a scanner's correction for skulls overshoots. Real
-    slices near the vertex are about 10 HU brighter than those through the ventricles.
-    """
-    small = cv2.resize(hu, (128, 128), interpolation=cv2.INTER_AREA)
-    bone = np.clip(small - 150, 0, 900)
-    dense = np.clip(small - 850, 0, 900)
-    shade = cv2.GaussianBlur(bone, (0, 0), sigmaX=6) * np.float32(0.016)
-    shade += cv2.GaussianBlur(bone, (0, 0), sigmaX=13) * np.float32(0.028)
-    np.minimum(shade, 22, out=shade)
-    shade -= np.minimum(cv2.GaussianBlur(dense, (0, 0), sigmaX=20, sigmaY=2.0) * np.float32(0.2), 14)
-    hu += cv2.resize(shade, hu.shape[::-1], interpolation=cv2.INTER_LINEAR)
 
 
 def add_noise(hu, pose, rng):
