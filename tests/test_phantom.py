@@ -9,7 +9,9 @@ import pytest
 from hemokit.checks import HemokitError
 from hemokit.datasets.phantom import Phantom, make_phantom, make_scan
 from hemokit.datasets.phantom.beam import GRID, streaks
+from hemokit.datasets.phantom.cranium import shaped, sutures
 from hemokit.datasets.phantom.scan import draw_patient, make_slice
+from hemokit.datasets.phantom.scanner import make_canvas
 from hemokit.labels import SUBTYPES
 
 SIZE = 96
@@ -138,6 +140,26 @@ def test_extra_axial_bleeds_lie_against_the_skull(subtype):
     slices = np.flatnonzero(scan.masks[subtype].any(axis=(1, 2)))
     touching = [depth_mm(scan, index)[scan.masks[subtype][index]].min() <= 4.5 for index in slices]
     assert len(slices) >= 3 and np.mean(touching) > 0.85
+
+
+def beyond_sutures(patient_id, subtype):
+    """How much of a patient's bleed lies across the coronal or lambdoid suture from most of it, 0 to 0.5."""
+    patient = draw_patient(patient_id, 0, subtypes=(subtype,))
+    scan = make_phantom(patient_id, seed=0, image_size=SIZE, subtypes=(subtype,))
+    sides = []
+    for index in np.flatnonzero(scan.masks[subtype].any(axis=(1, 2))):
+        height = patient.pose.lowest_mm + index * patient.pose.spacing_mm
+        canvas = shaped(make_canvas(patient.pose, patient.head, SIZE, height), patient.head)
+        sides.append(np.array(sutures(*canvas[:3]))[:, scan.masks[subtype][index]] > 0)
+    share = np.concatenate(sides, axis=1).mean(axis=1)
+    return np.minimum(share, 1 - share).max()
+
+
+def test_sutures_limit_epidural_bleeds_alone():
+    """An epidural bleed stays between the sutures (but for partial volume); some subdural ones cross them."""
+    names = [f"{number}" for number in range(5)]
+    assert max(beyond_sutures(name, "epidural") for name in names) < 0.05
+    assert max(beyond_sutures(name, "subdural") for name in names) > 0.1
 
 
 def test_intraparenchymal_bleeds_keep_off_the_skull():

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hemokit.datasets.phantom.canvas import cover, noise_at
-from hemokit.datasets.phantom.cranium import surface_point
+from hemokit.datasets.phantom.cranium import surface_point, sutures
 
 PERIHEMATOMAL_HU = 21.0  # edema around a hematoma
 
@@ -83,7 +83,7 @@ def _bleed(
 
 
 def _draw_epidural(rng, head, trauma):
-    radius = np.clip(rng.lognormal(np.log(27), 0.35), 11, 48)
+    radius = np.clip(rng.lognormal(np.log(28.5), 0.35), 11, 50)
     thick = np.clip(radius * rng.uniform(0.2, 0.7), 3.5, 28)
     swirl = rng.uniform(4, 9) if rng.random() < 0.3 else rng.uniform(0.5, 3)
     yield _bleed(
@@ -210,11 +210,18 @@ def _from_point(bleed, part):
 
 
 def _epidural_distance(bleed, part, spaces, rough):
-    """A lens: the part of the cavity within a large ball that bulges through the inner table."""
+    """A lens: the part of the cavity within a large ball that bulges through the inner table.
+
+    The dura is fixed to the skull at the coronal and lambdoid sutures: there the lens ends.
+    """
     radius = (bleed.reach**2 + bleed.thick**2) / (2 * bleed.thick)
     center = bleed.point + bleed.normal * (radius - bleed.thick)
     ball = np.sqrt(sum((f - np.float32(c)) ** 2 for f, c in zip(part[:3], center, strict=True))) - radius
-    return ball + np.float32(0.06 * bleed.thick) * rough[..., 0]
+    ball += np.float32(0.06 * bleed.thick) * rough[..., 0]
+    for here, there in zip(sutures(*part[:3]), sutures(*bleed.point), strict=True):
+        room = np.maximum(here * np.float32(np.sign(there) or 1.0), -8) - 1
+        ball = np.maximum(ball + np.float32(0.5 * bleed.thick) * np.exp(-room / 4), -room)
+    return ball
 
 
 def _subdural_distance(bleed, part, spaces, rough):

@@ -115,6 +115,23 @@ def _at_points(head, points):
     return cavity_distance(shaped(canvas, head), head)[1][:, 0].astype(np.float64)
 
 
+def sutures(x, y, z):
+    """Signed distances in mm to the coronal and the lambdoid suture, carried on through the head.
+
+    The coronal suture runs from the bregma (y -20, z 78) to the pterions (y -36, z -5); the lambdoid one from the
+    lambda (x 0, z 38, at the back) to the asterions (x 58, z -22).
+
+    Args:
+        x, y, z: numbers or arrays of one shape, in `shaped` coordinates.
+
+    Returns:
+        (coronal, lambdoid): above 0 behind the coronal and above the lambdoid suture, on the parietal bones.
+    """
+    coronal = (y + 35 - 0.19 * z) * np.float32(0.98)
+    lambdoid = (z - 38 + 1.03 * np.abs(x)) * np.float32(0.7)
+    return coronal, np.maximum(lambdoid, 30 - y)
+
+
 def relief_noise(canvas, head):
     """Noise behind the bumps of the skull and of the scalp, (rows, columns, 4)."""
     return smooth_noise(canvas, head.noise, 48.0)
