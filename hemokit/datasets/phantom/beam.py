@@ -7,7 +7,7 @@ import numpy as np
 
 GRID = 96  # the streaks are computed on this many pixels along an edge: they are smooth
 NUM_VIEWS = 72  # directions of the beam over half a turn
-FREE_CM = 0.7  # so much bone of 1300 HU along a ray is corrected without an error
+FREE_CM = 1.6  # so much bone of 1300 HU along a ray is corrected without an error
 STREAK_LIMIT = 18.0  # Hounsfield units
 
 
@@ -16,24 +16,26 @@ def draw_streaks(rng):
     return float(np.clip(rng.lognormal(np.log(75), 0.45), 25, 200))
 
 
-def add_beam_hardening(hu, streak_gain, pixel_mm):
+def add_beam_hardening(hu, streak_gain, pixel_mm, vertex=0.0):
     """The brain's bright rim beside bone, a dark band between the petrous ridges, and streaks, in one slice.
 
     The first two are the look, not the physics, of the artifact: all bone is smeared around and added, as a
     scanner's correction for skulls overshoots; dense bone is smeared sideways and taken off. Real slices near
-    the vertex are about 10 HU brighter than those through the ventricles.
+    the vertex, where most rays graze the vault, are about 10 HU brighter than those through the ventricles.
 
     Args:
         hu: float32 (rows, columns), square, changed in place.
         streak_gain: from `draw_streaks`.
         pixel_mm: size of a pixel of `hu`.
+        vertex: 0 in most slices, up to 1 where the vault closes.
     """
     small = cv2.resize(hu, (128, 128), interpolation=cv2.INTER_AREA)
     bone = np.clip(small - 150, 0, 900)
     dense = np.clip(small - 850, 0, 900)
     shade = cv2.GaussianBlur(bone, (0, 0), sigmaX=6) * np.float32(0.016)
-    shade += cv2.GaussianBlur(bone, (0, 0), sigmaX=13) * np.float32(0.028)
+    shade += cv2.GaussianBlur(bone, (0, 0), sigmaX=13) * np.float32(0.028 + 0.07 * vertex)
     np.minimum(shade, 22, out=shade)
+    shade += np.minimum(cv2.GaussianBlur(bone, (0, 0), sigmaX=2.5) * np.float32(0.006), 3)
     shade -= np.minimum(cv2.GaussianBlur(dense, (0, 0), sigmaX=20, sigmaY=2.0) * np.float32(0.2), 11)
     found = streaks(hu, pixel_mm) * np.float32(streak_gain / STREAK_LIMIT)
     shade += STREAK_LIMIT * cv2.resize(np.tanh(found), shade.shape, interpolation=cv2.INTER_LINEAR)
@@ -69,8 +71,8 @@ def streaks(hu, pixel_mm):
     smeared = smeared.reshape(NUM_VIEWS, GRID, GRID).sum(axis=0) * np.float32(np.pi / NUM_VIEWS)
     # Slow changes away from bone are what a scanner's correction takes out.
     soft = ((small > -200) & (small < 200)).astype(np.float32)
-    slow = cv2.GaussianBlur(smeared * soft, (0, 0), sigmaX=7)
-    slow /= cv2.GaussianBlur(soft, (0, 0), sigmaX=7) + np.float32(0.01)
+    slow = cv2.GaussianBlur(smeared * soft, (0, 0), sigmaX=5)
+    slow /= cv2.GaussianBlur(soft, (0, 0), sigmaX=5) + np.float32(0.01)
     return smeared - slow
 
 

@@ -200,7 +200,10 @@ def _tissue(canvas, head, spaces):
             _blend(grey, canvas, seen, 0.42)
     grey *= np.float32(head.grey_hu - head.white_hu)
     grey += np.float32(head.white_hu)
-    grey += np.float32(0.8) * texture[..., 3]
+    grey += np.float32(1.0) * texture[..., 3]
+    # Blood in the vessels of the surface: dots of a few HU above the cortex.
+    vessels = np.maximum(texture[..., 2] - np.float32(0.9), 0) * cover(ribbon - 2.5, 2.5)
+    grey += np.float32(2.0) * np.minimum(vessels, 1)
     return grey
 
 

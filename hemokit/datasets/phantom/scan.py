@@ -135,7 +135,8 @@ def make_slice(patient, index, image_size):
     rng = np.random.default_rng((patient.entropy, index))
     hu /= scanner.NUM_CUTS
     shares /= scanner.NUM_CUTS
-    beam.add_beam_hardening(hu, patient.streak_gain, patient.pose.field_mm / size)
+    vertex = scanner.vertex_share(patient.pose, patient.head, index)
+    beam.add_beam_hardening(hu, patient.streak_gain, patient.pose.field_mm / size, vertex)
     hu, shares = _resized(hu, image_size), [_resized(share, image_size) for share in shares]
     scanner.add_head_rest(hu, patient.pose, index)
     scanner.add_noise(hu, patient.pose, rng)

@@ -49,7 +49,7 @@ def draw_pose(rng, head, num_slices):
         spacing_mm=round(spacing, 2),
         thickness_mm=min(5.0, spacing),
         lowest_mm=top - (num_slices - 1) * round(spacing, 2),
-        noise_hu=float(np.clip(rng.lognormal(np.log(3.35), 0.2), 2.0, 5.5)),
+        noise_hu=float(np.clip(rng.lognormal(np.log(3.6), 0.2), 2.0, 5.5)),
         rest_radius_mm=rng.uniform(0.44, 0.56) * field,
         rest_bottom_mm=rng.uniform(0.57, 0.75) * field,
         rest_step_mm=step,
@@ -92,6 +92,12 @@ def cut_heights(pose, index):
     """Heights of the thin cuts that are averaged into slice `index`."""
     middle = pose.lowest_mm + index * pose.spacing_mm
     return middle + (np.arange(NUM_CUTS) - (NUM_CUTS - 1) / 2) * (pose.thickness_mm / NUM_CUTS)
+
+
+def vertex_share(pose, head, index):
+    """How near slice `index` is to the vertex: 0 up to 48 mm above the head's origin, 1 from 75 mm."""
+    height = (pose.lowest_mm + index * pose.spacing_mm) * pose.rotation[2, 2] / head.scale[2]
+    return float(np.clip((height - 48) / 27, 0, 1))
 
 
 def add_head_rest(hu, pose, index):
