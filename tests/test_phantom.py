@@ -216,6 +216,19 @@ def test_streaks_change_no_mask():
         assert (first[1]["epidural"] == second[1]["epidural"]).all() and (first[2] == second[2]).all()
 
 
+def test_hands_lie_beside_the_head():
+    """Some patients' fingers are in the air beside the head; without them the same slice has the same masks."""
+    patients = (draw_patient(f"{number}", 0) for number in range(200))
+    patient = next(patient for patient in patients if patient.belongings.fingers)
+    low, high = patient.belongings.fingers[0].heights
+    index = round(((low + high) / 2 - patient.pose.lowest_mm) / patient.pose.spacing_mm)
+    bare = patient._replace(belongings=patient.belongings._replace(fingers=[]))
+    held, alone = make_slice(patient, index, SIZE), make_slice(bare, index, SIZE)
+    new = (held[0] > 0) & (alone[0] < -500)
+    assert new.sum() > 10 and not (new & held[2]).any()
+    assert (held[2] == alone[2]).all() and all((held[1][name] == alone[1][name]).all() for name in held[1])
+
+
 def test_population_resembles_ct_ich():
     """About 44 % of patients bleed, 13 % of slices, in scans of 19 to 40 slices (drawn, and counted in slices)."""
     drawn = [draw_patient(f"{number}", 0) for number in range(200)]

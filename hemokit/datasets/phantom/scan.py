@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from hemokit.checks import problem
-from hemokit.datasets.phantom import beam, brain, cranium, face, scanner
+from hemokit.datasets.phantom import beam, belongings, brain, cranium, face, scanner
 from hemokit.datasets.phantom.bleeds import draw_bleeds, draw_trauma, masses_of, paint_bleeds
 from hemokit.datasets.phantom.canvas import bounds
 from hemokit.datasets.phantom.head import draw_head
@@ -95,6 +95,7 @@ class Patient(NamedTuple):
     masses: list
     num_slices: int
     streak_gain: float
+    belongings: belongings.Belongings
     entropy: int  # where the noise of the slices comes from
 
 
@@ -111,8 +112,9 @@ def draw_patient(patient_id, seed, *, num_slices=None, subtypes=None, age_years=
     if subtypes or hurt < HURT_NORMALS:
         trauma = draw_trauma(rng, head, fracture=cracked < (CRACKED_POSITIVE if subtypes else CRACKED_NORMAL))
     bleeds = draw_bleeds(rng, head, subtypes, trauma)
-    streak_gain = beam.draw_streaks(np.random.default_rng((entropy, EXTRAS)))
-    return Patient(head, pose, trauma, bleeds, masses_of(bleeds), num_slices, streak_gain, entropy)
+    extras = np.random.default_rng((entropy, EXTRAS))
+    streak_gain, things = beam.draw_streaks(extras), belongings.draw_belongings(extras, head, pose)
+    return Patient(head, pose, trauma, bleeds, masses_of(bleeds), num_slices, streak_gain, things, entropy)
 
 
 def make_slice(patient, index, image_size):
@@ -135,8 +137,10 @@ def make_slice(patient, index, image_size):
     rng = np.random.default_rng((patient.entropy, index))
     hu /= scanner.NUM_CUTS
     shares /= scanner.NUM_CUTS
+    belongings.add_hands(hu, patient.belongings, patient.pose, index)
     vertex = scanner.vertex_share(patient.pose, patient.head, index)
     beam.add_beam_hardening(hu, patient.streak_gain, patient.pose.field_mm / size, vertex)
+    np.minimum(hu, scanner.HIGHEST, out=hu)  # metal is far above
     hu, shares = _resized(hu, image_size), [_resized(share, image_size) for share in shares]
     scanner.add_head_rest(hu, patient.pose, index)
     scanner.add_noise(hu, patient.pose, rng)
@@ -144,7 +148,7 @@ def make_slice(patient, index, image_size):
     for subtype, share in zip(present, shares, strict=False):
         masks[subtype] = (share > 0.5) & ~taken
         taken |= masks[subtype]
-    return np.clip(np.rint(hu), -1024, 3071).astype(np.int16), masks, shares[-1] > 0.5, cracked
+    return np.clip(np.rint(hu), -1024, scanner.HIGHEST).astype(np.int16), masks, shares[-1] > 0.5, cracked
 
 
 def draw_cut(patient, height_mm, size, present):
@@ -178,6 +182,7 @@ def draw_cut(patient, height_mm, size, present):
     cranium.draw_swelling(canvas, head, outer, skin, swollen, trauma)
     if with_face:
         face.draw_face_bones(lower, head)
+        belongings.draw_metal(lower, patient.belongings)
         face.draw_spine(canvas, head)
     cranium.draw_bone(canvas, head, cavity, outer)
     cranium.draw_mastoid(canvas, head)

@@ -8,6 +8,7 @@ import numpy as np
 from hemokit.datasets.phantom.canvas import Canvas
 
 GRID = 256  # largest grid on which structures are drawn: 0.9 mm, about the sharpness of a brain kernel
+HIGHEST = 3071  # Hounsfield units that 12 bits can store
 NUM_CUTS = 3  # thin cuts that make up one thick slice
 KERNEL_MM = 0.41  # measured on real slices: noise correlates 0.82 at 0.36 mm and 0.45 at 0.72 mm
 
