@@ -83,7 +83,7 @@ def _bleed(
 
 
 def _draw_epidural(rng, head, trauma):
-    radius = np.clip(rng.lognormal(np.log(28.5), 0.35), 11, 50)
+    radius = np.clip(rng.lognormal(np.log(31), 0.35), 12, 52)
     thick = np.clip(radius * rng.uniform(0.2, 0.7), 3.5, 28)
     swirl = rng.uniform(4, 9) if rng.random() < 0.3 else rng.uniform(0.5, 3)
     yield _bleed(
