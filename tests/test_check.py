@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from hemokit import check
+from hemokit.checks import HemokitError
 
 EXERCISES = check.exercises()
 
@@ -141,6 +142,13 @@ def test_stubs_are_known(stub, capsys):
     assert "Not attempted" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("attempt", [lambda x: 11, lambda x: 0, lambda x: False, lambda x: "", lambda x: x])
+def test_a_short_function_is_an_attempt(attempt, capsys):
+    """A function that gives back a constant or what it was given is wrong here, but no stub."""
+    an_exercise()(attempt)
+    assert "Not yet: " in capsys.readouterr().out
+
+
 def test_a_function_with_a_gap_is_a_stub(capsys):
     """A prepared function with `...` at its end was not attempted."""
 
@@ -180,12 +188,27 @@ def test_forgotten_return_is_named(capsys):
     assert "Is `return` missing?" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("ends", ["it is wrong", "it is wrong.", "Is it wrong?"])
+def test_one_stop_after_what_differs(ends, capsys):
+    """What a judge or an error says ends in one stop, whether it brings its own or not."""
+    an_exercise()._replace(judge=lambda answer: ends)(3)
+    said = capsys.readouterr().out
+    assert said == f"q99_1: Not yet: {ends.rstrip('.')}{'' if ends[-1] == '?' else '.'} The reference stands in.\n"
+
+
+@pytest.mark.parametrize(("name", "given"), [("q00_1", ()), ("q00_1", (1, 2)), ("q01_3", ())])
+def test_what_is_given_is_asked_for(name, given):
+    """A call without the table or image of the task cell says how to call."""
+    with pytest.raises(HemokitError, match=rf"expected 2. Call it as the task cell does: check\.{name}\(answer, \w+\)"):
+        EXERCISES[name](0.5, *given)
+
+
 @pytest.mark.parametrize(
     ("got", "expected", "said"),
     [
         (3, 2, "it is too large"),
         (np.float32(1), 2, "it is too small"),
-        ("2", 2, "it should be made of numbers, but it is a str"),
+        ("2", 2, "it should be made of numbers, but it is of type str"),
         (np.zeros((7, 8)), np.zeros((8, 7)), r"it has shape (7, 8), but shape (8, 7) is wanted"),
         (np.eye(3), np.zeros((3, 3)), "it differs in 3 of 9 places: the first, [0, 0], is too large"),
         (np.array([True, False]), np.array([True, True]), "it differs in 1 of 2 places: the first, [1], differs"),
@@ -193,9 +216,10 @@ def test_forgotten_return_is_named(capsys):
         (float("nan"), 2, "it differs"),
         ([1, 2], (1, 3), "it, value 2, is too small"),
         ([1], (1, 3), "it should hold 2 values, but it holds 1"),
-        (7, (1, 3), "it should hold 2 values, but it is a int"),
+        (7, (1, 3), "it should hold 2 values, but it is of type int"),
         ("a", "b", "it is 'a', which is not it"),
-        (None, 2, "it should be made of numbers, but it is a NoneType"),
+        ((1, ...), (1, 3), "it, value 2, should be made of numbers, but it is still `...`"),
+        (None, 2, "it should be made of numbers, but it is None"),
         (2.000001, 2, None),
         (float("nan"), float("nan"), None),
         ((1.0, "b"), [1, "b"], None),
@@ -206,10 +230,11 @@ def test_differs(got, expected, said):
     assert check.differs(got, expected, "it") == said
 
 
-def test_unknown_exercise():
-    """A mistyped name lists the exercises there are."""
-    with pytest.raises(AttributeError, match="no exercise 'q99_1'; there are q00_1"):
-        check.q99_1  # noqa: B018
+@pytest.mark.parametrize("name", ["q99_1", "q00_9", "q0_1"])
+def test_unknown_exercise(name):
+    """A mistyped name lists the exercises there are, also within a lesson that exists."""
+    with pytest.raises(AttributeError, match=f"no exercise '{name}'; there are q00_1"):
+        getattr(check, name)
 
 
 def test_check_is_reached_by_name():

@@ -5,6 +5,7 @@ Every exercise of lesson NN stands in `hemokit.check.lesson_NN`, which is import
 
 import ast
 import ctypes
+import dis
 import importlib
 import inspect
 import pkgutil
@@ -16,6 +17,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from hemokit.checks import problem
 
 TIME_LIMIT = 10  # seconds that an answer may take
 
@@ -47,7 +50,11 @@ class Exercise(NamedTuple):
         Args:
             answer: the learner's value or function; `...` where the exercise was not attempted.
             *given: what the right answer depends on (a table, an image), in the lesson's own data.
+
+        Raises:
+            HemokitError: more or less is given than the task cell passes.
         """
+        _check_given(self, given)
         verdict = _verdict(self, answer, given)
         print(f"{self.name}: {verdict}")
         return answer if verdict == CORRECT else self.reference(*given)
@@ -99,7 +106,7 @@ def differs(got, expected, what, *, tolerance=1e-5):
 
 def _sequence_differs(got, expected, what, tolerance):
     if not isinstance(got, tuple | list | np.ndarray):
-        return f"{what} should hold {len(expected)} values, but it is a {type(got).__name__}"
+        return f"{what} should hold {len(expected)} values, but it is {_type_of(got)}"
     if len(got) != len(expected):
         return f"{what} should hold {len(expected)} values, but it holds {len(got)}"
     parts = (
@@ -112,7 +119,7 @@ def _sequence_differs(got, expected, what, tolerance):
 def _array_differs(got, expected, what, tolerance):
     array = np.asarray(got)
     if array.dtype.kind not in "buif":
-        return f"{what} should be made of numbers, but it is a {type(got).__name__}"
+        return f"{what} should be made of numbers, but it is {_type_of(got)}"
     if array.shape != expected.shape:
         return f"{what} has shape {array.shape}, but shape {expected.shape} is wanted"
     if (array.dtype.kind == "b") != (expected.dtype.kind == "b"):
@@ -129,6 +136,25 @@ def _array_differs(got, expected, what, tolerance):
         return f"{what} {way}"
     place = ", ".join(map(str, np.argwhere(wrong)[0]))
     return f"{what} differs in {wrong.sum()} of {wrong.size} places: the first, [{place}], {way}"
+
+
+def _type_of(value):
+    """A value's type as the end of a sentence."""
+    if value is ...:
+        return "still `...`"
+    return "None" if value is None else f"of type {type(value).__name__}"
+
+
+def _check_given(exercise, given):
+    """Raise HemokitError unless `given` is what the exercise needs beside the answer."""
+    signature = inspect.signature(exercise.reference)
+    try:
+        signature.bind(*given)
+    except TypeError:
+        call = f"check.{exercise.name}({', '.join(['answer', *signature.parameters])})"
+        remedy = f"Call it as the task cell does: {call}."
+        came = f"check.{exercise.name} was given {1 + len(given)} thing(s)"
+        raise problem(came, f"{1 + len(signature.parameters)}", remedy) from None
 
 
 class _NotAttempted(Exception):
@@ -153,7 +179,10 @@ def _verdict(exercise, answer, given):
         if isinstance(error, KeyboardInterrupt):
             raise
         difference = f"checking it raised {type(error).__name__}: {error}"
-    return CORRECT if difference is None else f"Not yet: {difference}. The reference stands in."
+    if difference is None:
+        return CORRECT
+    stop = "" if difference.endswith((".", "!", "?")) else "."
+    return f"Not yet: {difference}{stop} The reference stands in."
 
 
 def _untouched(answer, stub):
@@ -164,10 +193,17 @@ def _untouched(answer, stub):
         return all(part is ... for part in (answer.values() if isinstance(answer, dict) else answer))
     if not inspect.isfunction(answer):
         return False
-    empty = len((lambda: None).__code__.co_code)
-    if len(answer.__code__.co_code) <= empty:
+    if _gives_a_gap(answer):
         return True
     return stub is not ... and _steps(answer) is not None and _steps(answer) == _steps(stub)
+
+
+def _gives_a_gap(function):
+    """Whether a function does nothing but give back `...` or None: `return 11` is an attempt, and so is `return x`."""
+    steps = [step for step in dis.get_instructions(function) if step.opname not in ("RESUME", "NOP")]
+    constants = [step.argval for step in steps if step.opname in ("LOAD_CONST", "RETURN_CONST")]
+    others = {step.opname for step in steps} - {"LOAD_CONST", "RETURN_CONST", "RETURN_VALUE"}
+    return not others and len(constants) == 1 and constants[0] in (None, ...)
 
 
 def _steps(function):
@@ -221,9 +257,11 @@ def _within(seconds, function):
 
 def __getattr__(name):
     number = re.fullmatch(r"q(\d\d)_\d+", name)
-    if number is None or f"lesson_{number[1]}" not in {module.name for module in pkgutil.iter_modules(__path__)}:
-        raise AttributeError(f"there is no exercise {name!r}; there are {', '.join(exercises())}")
-    return getattr(importlib.import_module(f"{__name__}.lesson_{number[1]}"), name)
+    if number and f"lesson_{number[1]}" in {module.name for module in pkgutil.iter_modules(__path__)}:
+        lesson = vars(importlib.import_module(f"{__name__}.lesson_{number[1]}"))
+        if name in lesson:
+            return lesson[name]
+    raise AttributeError(f"there is no exercise {name!r}; there are {', '.join(exercises())}")
 
 
 def __dir__():

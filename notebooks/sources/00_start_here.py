@@ -25,8 +25,8 @@ if find_spec("hemokit") is None:
 
 # %% [markdown]
 # The next cell is the only one you change to use other data. `DATA = None` means the phantom; a folder, such as
-# `DATA = "/home/me/ct_ich"`, means the scans in it. Later lessons have a `PROFILE` too: `"quick"` trains for a
-# minute, `"paper"` as long as the paper did.
+# `DATA = "/home/me/ct_ich"`, means the scans in it. `PROFILE` will matter in the lessons that train models: `"quick"`
+# for a minute, `"paper"` as long as the paper did.
 
 # %% tags=["parameters"]
 DATA = None
@@ -59,8 +59,21 @@ from hemokit.tables import account
 # 3. **What kind** of hemorrhage is it?
 # 4. **How much** is it, in milliliters?
 #
-# It matters: one of our five papers (renyard) cites a one-year mortality of 51 to 65 %, with half of the deaths in
-# the first two days. Another (fahim) cites 37 to 38 % within 30 days of a hemorrhagic stroke.
+# Five earlier projects asked these questions with a computer. The course is built around them, and calls each by a
+# short name:
+#
+# - **northeastern**: Tzchori, Ravenelle, Pereira, Acevedo (Northeastern University): *Brain Hemorrhage Image
+#   Segmentation and Classification*, 2023
+# - **renyard**: Renyard (University of Bristol): *Using machine learning for rapid intracranial haemorrhage
+#   segmentation on axial computed tomography slices*, no year stated
+# - **math7243**: Kelly, Whelan, Mohebbifar: *MATH7243 Final Project - Brain Hemmorhage Image
+#   Classification/Segmentation* (spelled so), 2025
+# - **twobranch**: *Intracranial Hemorrhage Detection*, no author and no year stated
+# - **fahim**: Al Fahim K (Indian Institute of Technology, Tirupati): *Detection, Classification, and Segmentation of
+#   Intracranial Haemorrhages*, 2021
+#
+# It matters: renyard cites a one-year mortality of 51 to 65 %, with half of the deaths in the first two days. fahim
+# cites 37 to 38 % within 30 days of a hemorrhagic stroke.
 
 # %% [markdown]
 # ## The data
@@ -74,6 +87,8 @@ if layout == "windowed_jpg":
     print("These files name no patients, whom this lesson counts: the phantom stands in.")
     layout, folder = find_dataset(phantom_root(seed=SEED))
 source = "phantom" if is_phantom(folder) else "real scans"
+jpg_window = "brain window of the JPGs (level 40, width 120)"
+window = jpg_window if layout == "ct_ich_jpg" else "brain window (level 40, width 80)"
 table = open_dataset(folder)
 num_patients = table["patient_id"].nunique()
 print(f"{source}, layout {layout}: {len(table)} slices of {num_patients} patients")
@@ -138,33 +153,35 @@ print(f"scan {per_scan.idxmax()}: {len(scan)} slices, {scan['any'].sum()} with h
 images = [read_image(row) for _, row in scan.iloc[steps].iterrows()]
 titles = [f"slice {step}" for step in steps]
 axes = montage(images, titles=titles)
-axes[0].figure.suptitle(f"One scan in the brain window, {source}")
+axes[0].figure.suptitle(f"One scan in the {window}, {source}")
 plt.show()
 
 # %% [markdown]
 # Bone is white, air is black, the brain is gray. You look at the head from below, as if from the foot of the bed:
 # **the patient's left is on your right.** Fresh blood is a little brighter than brain. How easy is it to see?
+# (The *window* in the title says which part of the scanner's scale became shades of gray: that is lesson 01.)
 
 # %% [markdown]
 # ## Is there blood, and where?
 # **Predict**: in the left picture below, where is the blood? Point at it, then look at the right one.
 
 # %%
-positive = scan[scan["any"] == 1]
+masked = table[(table["any"] == 1) & table["mask_path"].notna()]
+has_masks, kind, its_window = len(masked) > 0, source, window
+if not has_masks:
+    print("This folder has no masks, so the next picture shows a slice of the phantom.")
+    masked = open_dataset(phantom_root(seed=SEED)).query("any == 1")
+    kind, its_window = "phantom", jpg_window
+positive = masked[masked["scan_id"] == masked["scan_id"].value_counts().idxmax()]
 row = positive.iloc[len(positive) // 2]
-image = read_image(row)  # (height, width, 1): 0 is black, 1 is white
-has_mask = isinstance(row["mask_path"], str)
-if not has_mask:
-    print("This folder has no masks: the right picture stays without an outline.")
+image, mask = read_image(row), read_mask(row)  # 0 is black and 1 white; True where there is blood
 
 # %%
-# alt: The same slice twice in the brain window. On the right the outline of the hemorrhage, where the folder has
-# alt: masks.
+# alt: The same slice twice in the brain window; on the right with the outline of the hemorrhage.
 fig, axes = plt.subplots(1, 2, figsize=(9, 4.7), layout="constrained")
-show_slice(image, ax=axes[0], title=f"Slice {row['slice_id']}, brain window")
-mask = read_mask(row) if has_mask else None
-title = "The same, blood outlined" if has_mask else "The same, no mask here"
-show_slice(image, ax=axes[1], mask=mask, title=title)
+show_slice(image, ax=axes[0], title=f"Slice {row['slice_id']}")
+show_slice(image, ax=axes[1], mask=mask, title="The same, blood outlined")
+fig.suptitle(f"One slice, {its_window}, {kind}")
 plt.show()
 
 # %% [markdown]
@@ -182,28 +199,46 @@ plt.show()
 # | SAH | subarachnoid | in the grooves around the brain | bright lines and pools |
 # | IPH | intraparenchymal | inside the brain | a round spot, often with a dark rim |
 # | IVH | intraventricular | in the fluid chambers | a bright layer in the ventricles |
+#
+# Now one slice of each that shows one subtype alone. Where the data have masks, it is the one with the largest area of
+# blood.
 
 # %%
-alone = table[table[list(SUBTYPES)].sum(axis=1) == 1]
-examples = {}
-for subtype in SUBTYPES:
-    rows = alone[alone[subtype] == 1]
-    if len(rows):
-        examples[subtype] = rows.iloc[len(rows) // 2]
-print("shown with one subtype alone:", ", ".join(examples))
+candidates = table.assign(area=0)
+if has_masks:
+    candidates = masked.assign(area=[read_mask(row).sum() for _, row in masked.iterrows()])
+alone = candidates[candidates[list(SUBTYPES)].sum(axis=1) == 1].sort_values("area")
+every = {subtype: alone[alone[subtype] == 1] for subtype in SUBTYPES}
+examples = {
+    subtype: rows.iloc[-1 if has_masks else len(rows) // 2]
+    for subtype, rows in every.items()
+    if len(rows)
+}
+missing = [subtype for subtype in SUBTYPES if subtype not in examples]
+print("shown:", ", ".join(examples))
+print("missing, never alone on a slice here:", ", ".join(missing) or "none")
 
 # %%
 # alt: One slice for each subtype of hemorrhage in the brain window: epidural, intraparenchymal, intraventricular,
-# alt: subarachnoid, subdural, as far as the data have a slice with that subtype alone.
-titles = [f"{SHORT[subtype]} {subtype}" for subtype in examples]
-images = [read_image(row) for row in examples.values()]
-axes = montage(images, titles=titles)
-axes[0].figure.suptitle(f"One slice a subtype, brain window, {source}")
+# alt: subarachnoid, subdural, as far as the data have a slice with that subtype alone. Where there are masks, a second
+# alt: row shows the same slices with the blood outlined.
+num_rows = 2 if has_masks else 1
+size = 15, 3.3 * num_rows + 0.5
+fig, axes = plt.subplots(
+    num_rows, len(examples), figsize=size, squeeze=False, layout="constrained"
+)
+for column, (subtype, row) in zip(axes.T, examples.items()):
+    image = read_image(row)
+    show_slice(image, ax=column[0], title=f"{SHORT[subtype]} {subtype}")
+    if has_masks:
+        show_slice(image, mask=read_mask(row), ax=column[1])
+fig.suptitle(f"One slice a subtype, {window}, {source}")
 plt.show()
 
 # %% [markdown]
-# Some you could name at once; others you can hardly see. You are in good company: a thin subarachnoid bleed, or a
-# little blood in a ventricle, is what tired eyes miss.
+# If you saw little before you had outlines or names, that is normal: reading such slices takes a radiologist years to
+# learn. Where there are outlines, these are the largest bleeds of their kind, and so the easy ones. A thin subarachnoid
+# bleed, or a little blood in a ventricle, is much easier to miss.
 
 # %% [markdown]
 # ## Now count
@@ -237,7 +272,8 @@ print(f"accuracy {accuracy:.1%}; hemorrhages found: {found} of {table['any'].sum
 
 # %% [markdown]
 # It says "normal" to everyone. Its accuracy is high because most slices *are* normal, and it misses every patient who
-# needs help. Accuracy is the wrong number for a rare finding; lesson 04 brings better ones.
+# needs help. Accuracy is the wrong number for a rare finding. A better one stands beside it: the share of the
+# hemorrhages that were found, called *sensitivity*. Here it is 0.
 
 # %% [markdown]
 # A slice is not what we treat, though. **Exercise 2.** How many *patients* have at least one positive slice? Write
@@ -266,8 +302,8 @@ positive_patients = check.q00_2(positive_patients)
 print(positive_patients(table), "of", table["patient_id"].nunique(), "patients are positive")
 
 # %% [markdown]
-# A large part of the patients, and a small part of the slices: blood fills a few neighboring slices of a scan. This
-# picture shows it, one row a patient.
+# A large part of the patients, and a small part of the slices: in a positive scan about a third of the slices show
+# blood, and most of these are neighbors. This picture shows it, one row a patient.
 
 # %%
 # alt: A grid, one row a patient and one column a slice from the neck up. Positive slices come in runs, most of them
@@ -344,18 +380,19 @@ findings.loc[findings["name"].isin(["memory", "processor", "GPU"]), ["name", "fo
 
 # %% [markdown]
 # ## The map of the course
-# Five earlier projects asked the same question. We rebuild all five, with their own numbers beside ours.
+# Lessons 00 to 03 are here. **Lessons 04 to 13 are planned**: they are to rebuild the five systems, with the papers'
+# numbers beside ours.
 #
-# | system | what it did | lessons |
-# |---|---|---|
-# | northeastern | polygons to masks, classical models, Xception, U-Net | 02 to 07 |
-# | renyard | U-Net on CT-ICH, tuned augmentation, on a phone in 0.218 s | 03, 07, 13 |
-# | math7243 | seven classes, from logistic regression to Xception | 01, 04, 06, 08 |
-# | twobranch | equalized pictures, a network with two branches | 03, 08, 13 |
-# | fahim | slices in sequence, Grad-CAM, UNet++ on patches | 01, 09 to 11 |
+# | system | what it did | lessons here | planned |
+# |---|---|---|---|
+# | northeastern | polygons to masks, classical models, Xception, U-Net | 02, 03 | 04 to 07 |
+# | renyard | U-Net on CT-ICH, tuned augmentation, on a phone in 0.218 s | 03 | 07, 13 |
+# | math7243 | seven classes, from logistic regression to Xception | 01 | 04, 06, 08 |
+# | twobranch | equalized pictures, a network with two branches | 03 | 08, 13 |
+# | fahim | slices in sequence, Grad-CAM, UNet++ on patches | 01 | 09 to 11 |
 #
-# Lessons 00 to 03 are about data, 04 to 06 about naming a slice, 07 to 09 about drawing the mask, 10 to 13 about
-# whole scans, honest numbers and use.
+# 00 to 03 are about data. Planned are 04 to 06 about naming a slice, 07 to 09 about drawing the mask, and 10 to 13
+# about whole scans, honest numbers and use.
 
 # %% [markdown]
 # ## Papers and here

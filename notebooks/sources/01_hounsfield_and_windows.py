@@ -191,7 +191,7 @@ named
 # alt: The same slice in four windows. Brain: blood, gray and white matter differ. Subdural: the same, paler, and
 # alt: blood beside bone stays visible. Soft tissue: the brain is an even gray. Bone: the skull shows its layers,
 # alt: the brain is dark and empty.
-fig, axes = plt.subplots(1, 4, figsize=(14, 4), layout="constrained")
+fig, axes = plt.subplots(1, 4, figsize=(14, 4.8), layout="constrained")
 for ax, name in zip(axes, ("brain", "subdural", "soft_tissue", "bone")):
     limits = f"{NAMED[name].low:g} to {NAMED[name].high:g} HU"
     show_slice(apply_window(hounsfield, name), ax=ax, title=f"{name} window\n{limits}")
@@ -205,8 +205,8 @@ plt.show()
 
 # %% [markdown]
 # ## Three windows in one image
-# A network cannot switch, but its input has three channels: red, green, blue. So put a window in each. fahim used
-# brain, subdural and soft tissue:
+# A network cannot switch, but its input has three channels: red, green, blue. So put a window in each. fahim (one of
+# the five systems of lesson 00, as math7243 is) used brain, subdural and soft tissue:
 
 # %%
 fahim = stack_windows(hounsfield, ("brain", "subdural", "soft_tissue"))
@@ -265,7 +265,7 @@ print(f"{len(stack)} slices, {len(values):,} pixels; {air:.0%} of them are air")
 # %%
 # alt: Two histograms. Left, all Hounsfield units on a log scale: a tall peak at air, one near 30, and a long low
 # alt: tail of bone. Right, the part from -150 to 250 HU with the brain, subdural and soft-tissue windows as bars: a
-# alt: peak of fat near -95, a tall peak of brain near 30 in the middle of the brain window, a small one near 55.
+# alt: peak of fat near -95, a tall peak of brain near 30 in the middle of the brain window, a small one near 60.
 fig, axes = plt.subplots(1, 2, figsize=(12, 4), layout="constrained")
 axes[0].hist(values, bins=np.arange(-1100, 2001, 20), color="0.5", log=True)
 axes[0].set(xlabel="HU", ylabel="pixels (log)", title=f"All HU, {len(stack)} slices, {source}")
@@ -279,7 +279,7 @@ axes[1].set(xlabel="HU", ylabel="pixels", title="Three windows", xlim=(-150, 250
 plt.show()
 
 # %% [markdown]
-# Fat lies left of zero, the brain in the middle of its window. And blood? There is a small hill near 55 HU, in the
+# Fat lies left of zero, the brain in the middle of its window. And blood? There is a small hill near 60 HU, in the
 # phantom at least, just where fresh blood should be. **Predict**: of all pixels from 50 to 80 HU, what part is
 # blood? The masks know.
 
@@ -353,7 +353,8 @@ pd.DataFrame(found, index=["air", "densest bone", "middle of the brain"])
 # learns from white air.
 #
 # **Exercise 4.** Repair the reader. A file is wrapped when its intercept is above -100. Then: add 1000; take 4096
-# from whatever reached 4096; the intercept is -1000. Other files must come out untouched.
+# from whatever reached 4096; the intercept is -1000. For all other files the result stays what it is now: stored
+# value plus intercept.
 
 
 # %% tags=["task", "broken"]

@@ -8,6 +8,11 @@ from hemokit.windows import stack_windows
 HOUNSFIELD = np.linspace(-1000, 2000, 72).reshape(8, 9)
 
 
+def untouched_stored_values(stored_values, intercept):
+    values = (stored_values.astype(int) + 1000) % 4096 - 1000
+    return values if intercept > -100 else stored_values  # the intercept of a good file is forgotten
+
+
 def always_repaired(stored_values, intercept):
     return (stored_values.astype(int) + 1000) % 4096 - 1000  # spoils good files
 
@@ -25,6 +30,7 @@ CASES = {
     "q01_1": Case(wrong=((40, 80), (-40, 120), (80, 0))),
     "q01_2": Case(
         wrong=(
+            lambda hounsfield, level, width: hounsfield,  # nothing done
             lambda hounsfield, level, width: (hounsfield - (level - width / 2)) / width,  # never clipped
             lambda hounsfield, level, width: np.clip((hounsfield - level) / width, 0, 1),  # level taken as the low end
             lambda hounsfield, level, width: np.clip((hounsfield - level + width / 2) / width * 255, 0, 255),
@@ -38,5 +44,5 @@ CASES = {
             np.moveaxis(stack_windows(HOUNSFIELD, ("brain", "bone", "subdural")), -1, 0),
         ),
     ),
-    "q01_4": Case(wrong=(always_repaired, shifted_without_the_wrap, wrapped_in_16_bits)),
+    "q01_4": Case(wrong=(untouched_stored_values, always_repaired, shifted_without_the_wrap, wrapped_in_16_bits)),
 }
