@@ -8,7 +8,8 @@ The rules, in order; every row that is not used is counted with its reason in at
 3. One slice in files of several subtypes: all regions, subtype "multi".
 4. One slice in several cases of one subtype: equal regions count once; else a Gold Standard case wins; else the
    labels contradict each other and the slice is dropped.
-5. A slice with a bad polygon is dropped whole: a mask without one of its regions would be wrong.
+5. A slice with a bad polygon is dropped whole: a mask without one of its regions would be wrong. Only labels that
+   speak by rules 1 to 4 are read and tested; whatever stands in the others, they would not be used.
 """
 
 import json
@@ -44,6 +45,7 @@ NOTES = (
 _EMPTY = re.compile(r"\s*(\[\s*(\[\s*\]\s*(,\s*\[\s*\]\s*)*)?\]\s*)?")  # blank, [], [[]], [[], []]
 _FURTHER = "further row of a slice that is used (its regions are in that slice's one row)"
 _SUPERSEDED = "superseded by a Gold Standard case of the same slice"
+_OVERRULED = "overruled by the Correct Label of its case"
 
 
 class Row(NamedTuple):
@@ -76,7 +78,7 @@ def read_polygon_labels(paths, *, states=STATES, bad_polygons="drop", self_cross
         attrs["account"] counts the label rows. Files without rows give an empty frame.
 
     Raises:
-        HemokitError: an unknown file name, a missing column, a cell that cannot be read.
+        HemokitError: an unknown file name, a missing column, a cell in use that cannot be read.
     """
     check_choice(bad_polygons, ("drop", "error"), "bad_polygons")
     check_choice(self_crossing, ("error", "fill"), "self_crossing")
@@ -92,19 +94,21 @@ def read_polygon_labels(paths, *, states=STATES, bad_polygons="drop", self_cross
     regions, faults = {}, {}  # by the text of the cell: a Correct Label stands on several rows
     used = []
     for slice_id in sorted(slices):
-        some = slices[slice_id]
-        for row in some:
+        best, superseded = _best_cases(slices[slice_id])
+        cases = _cases(best)
+        speaking = [row for case in cases for row in case]
+        for row in speaking:
             if row.text not in regions:
                 regions[row.text] = _parse(row)
                 faults[row.text] = _worst_fault(regions[row.text], self_crossing)
-        outcome = _bad_polygon(some, faults, bad_polygons) or _contradiction(some, regions)
+        outcome = _bad_polygon(speaking, faults, bad_polygons) or _contradiction(cases, regions)
         if outcome:
-            drops.setdefault(outcome, []).extend(some)
+            drops.setdefault(outcome, []).extend(slices[slice_id])
             continue
-        best, superseded = _best_cases(some)
-        used.append(_as_record(slice_id, best, regions))
+        used.append(_as_record(slice_id, speaking, regions))
         drops.setdefault(_SUPERSEDED, []).extend(superseded)
-        drops.setdefault(_FURTHER, []).extend(best[1:])
+        drops.setdefault(_OVERRULED, []).extend(row for row in best if row not in speaking)
+        drops.setdefault(_FURTHER, []).extend(speaking[1:])
     table = pd.DataFrame(used, columns=list(COLUMNS))
     table.attrs["account"] = _account(len(rows), len(used), drops)
     return table
@@ -151,8 +155,13 @@ def _parse(row):
     """The regions of a cell, a list of arrays (n, 2); JSON or a Python literal, one region or a list of them."""
     try:
         value = json.loads(row.text.replace("'", '"'))  # 30 times faster than ast.literal_eval; only x, y in it
-        value = [value] if value and isinstance(value[0], dict) else value
-        return [_points(region) for region in value if region != []]
+        if not isinstance(value, list) or not value:
+            raise ValueError("no list of points")
+        value = [value] if isinstance(value[0], dict) else value
+        regions = [_points(region) for region in value if region != []]
+        if not regions:
+            raise ValueError("no region")
+        return regions
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise problem(
             f"the label {row.text[:60]!r}... cannot be read ({error})",
@@ -169,7 +178,8 @@ def _points(region):
     if any(len(point) != 2 for point in region):
         raise ValueError("a point has more than x and y")
     array = np.array(points)
-    if array.dtype.kind not in "if" or array.ndim != 2:
+    # true and false must be looked for one by one: beside floats, numpy makes 1.0 and 0.0 of them
+    if array.dtype.kind not in "if" or array.ndim != 2 or any(type(value) is bool for xy in points for value in xy):
         raise ValueError("a coordinate is no number")
     return array.astype(float)
 
@@ -213,15 +223,13 @@ def _shapes(rows, regions):
     return frozenset(points.tobytes() for row in rows for points in regions[row.text])
 
 
-def _contradiction(rows, regions):
-    """None, or why these rows of one slice cannot all be true (rules 2 and 4)."""
-    cases = _cases(rows)
+def _contradiction(cases, regions):
+    """None, or why these cases of one slice cannot all be true (rules 2 and 4)."""
     for case in cases:
         if case[0].column == "Correct Label" and len({_shapes([row], regions) for row in case}) > 1:
             return "contradiction: different Correct Labels in one case"
-    best, _ = _best_cases(rows)
-    for subtype in {row.subtype for row in best}:
-        same = [case for case in _cases(best) if case[0].subtype == subtype]
+    for subtype in {case[0].subtype for case in cases}:
+        same = [case for case in cases if case[0].subtype == subtype]
         if len({_shapes(case, regions) for case in same}) > 1:
             return "contradiction: several cases of one slice and subtype with different regions"
     return None
@@ -238,8 +246,7 @@ def _best_cases(rows):
     return best, superseded
 
 
-def _as_record(slice_id, rows, regions):
-    speaking = [row for case in _cases(rows) for row in case]
+def _as_record(slice_id, speaking, regions):
     polygons = {points.tobytes(): points for row in speaking for points in regions[row.text]}  # each shape once
     subtypes = sorted({row.subtype for row in speaking})
 

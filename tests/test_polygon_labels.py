@@ -117,10 +117,10 @@ def test_empty_region_beside_a_full_one(tmp_path):
 
 
 def test_row_without_labels_in_a_case_with_some(tmp_path):
-    """It is dropped as empty; the Correct Label of the other row speaks for the case, not the Majority Label."""
+    """It is dropped as empty; the Correct Label of one row speaks for the case, not the Majority Label of another."""
     table = read_polygon_labels(write(tmp_path, [row(correct=[A]), row(majority=B), row()]))
     assert pixels(table) == 4
-    assert drops(table) == {"no region in any label column": 1, "further row of a slice that is used": 1}
+    assert drops(table) == {"no region in any label column": 1, "overruled by the Correct Label of its case": 1}
 
 
 def test_labeling_states(tmp_path):
@@ -226,6 +226,24 @@ def test_bad_polygon_drops_its_slice_or_raises(tmp_path, region, kind):
         read_polygon_labels(path, bad_polygons="error")
 
 
+@pytest.mark.parametrize("bad", [json.dumps(BOW), "nonsense"])
+def test_bad_label_that_is_not_used(tmp_path, bad):
+    """A good Gold Standard stands beside a bad superseded case, a good Correct Label beside a bad Majority Label."""
+    rows = [
+        row("1", majority=bad),
+        row("2", correct=[A], state="Gold Standard"),
+        row("3", "ID_000000003.jpg", majority=bad),
+        row("3", "ID_000000003.jpg", correct=[A]),
+    ]
+    table = read_polygon_labels(write(tmp_path, rows), bad_polygons="error")
+    assert pixels(table) == pixels(table, "ID_000000003") == 4
+    assert drops(table) == {
+        "superseded by a Gold Standard case of the same slice": 1,
+        "overruled by the Correct Label of its case": 1,
+    }
+    assert [drop.ids for drop in table.attrs["account"].drops] == [(f"{EPIDURAL}, row 2",), (f"{EPIDURAL}, row 4",)]
+
+
 def test_keep_crossing_outlines(tmp_path):
     """self_crossing="fill" keeps them as they are, for the same choice when drawing."""
     table = read_polygon_labels(write(tmp_path, [row(majority=BOW)]), self_crossing="fill")
@@ -237,6 +255,7 @@ def test_keep_crossing_outlines(tmp_path):
     [
         "[{'x': 0.1, 'y': 0.2}, {'x'", '{"x": 0.1, "y": 0.1}', "[[0.1, 0.2], [0.3, 0.4], [0.5, 0.1]]", "nonsense", "7",
         '[{"x": 0.1}]', '[{"x": "0.1", "y": "0.1"}]', '[{"x": null, "y": 0.1}]', '[{"x": 0, "y": 0, "z": 0}]', "[null]",
+        '""', "{}", "[{}]", "null", "0", '[[], ""]', '[{"x": true, "y": 0.1}, {"x": 0.5, "y": 0.5}, {"x": 0, "y": 0.9}]',
         "__import__('os').getcwd()", "[" * 100_000, '[{"x": 1' + "0" * 400 + ', "y": 0}]', '[{"x": [1], "y": [2]}]',
     ],
 )  # fmt: skip
