@@ -13,11 +13,13 @@ import time
 from pathlib import Path
 
 import nbclient
+import nbformat
 import psutil
 import pytest
 
 from hemokit import check
 from hemokit.course.lessons import with_parameters
+from hemokit.datasets.phantom import write_phantom
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 spec = importlib.util.spec_from_file_location("build", NOTEBOOKS / "build.py")
@@ -274,6 +276,12 @@ def printed(notebook):
     return "".join(output.get("text", "") for output in outputs if output.output_type == "stream")
 
 
+def shown(notebook):
+    """Everything that the cells wrote, tables as text."""
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    return printed(notebook) + "".join(output.get("data", {}).get("text/plain", "") for output in outputs)
+
+
 def has_picture(cell):
     return any("image/png" in output.get("data", {}) for output in cell.get("outputs", []))
 
@@ -301,3 +309,25 @@ def test_lesson_runs_on_real_scans(slug, ct_ich_root, kernel_environment, tmp_pa
     costs = execute(notebook, kernel_environment, tmp_path)
     log_costs(slug, "real", notebook, costs)
     assert costs.seconds() < SECONDS
+
+
+# The strings of a lesson that ran, such as the source in the titles of its figures; not the code that IPython keeps.
+STRINGS = "print([value for name, value in list(vars().items()) if name[0] != '_' and isinstance(value, str)])"
+
+
+@pytest.fixture(scope="session", params=["ct_ich_jpg", "windowed_jpg"])
+def phantom_folder(request, tmp_path_factory):
+    """A small phantom in a folder, as a learner would name it in DATA."""
+    folder = tmp_path_factory.mktemp("data") / request.param
+    return write_phantom(folder, layout=request.param, num_patients=10, image_size=128, seed=0)
+
+
+@pytest.mark.lessons
+@EVERY
+def test_no_lesson_calls_a_phantom_real(slug, phantom_folder, kernel_environment, tmp_path):
+    """DATA may name a phantom: nothing that a lesson shows then says that it is of real scans, labels or masks."""
+    notebook = with_parameters(build.learner(SOURCES[slug]), {"DATA": str(phantom_folder)})
+    notebook.cells.append(nbformat.v4.new_code_cell(STRINGS))
+    execute(notebook, kernel_environment, tmp_path)
+    assert "phantom" in shown(notebook)
+    assert re.findall(r"(?i).*\breal (?:scan|slice|label|mask|patient|data|CT\b).*", shown(notebook)) == []

@@ -77,7 +77,7 @@ def _judge_possible(answer, has, num_folds):
         return "a list of names of subtypes is wanted"
     unknown = [name for name in answer if name not in SUBTYPES]
     if unknown:
-        return f"{unknown[0]!r} is no subtype"
+        return f"{unknown[0]!r} is no subtype here: write the full name, such as 'epidural'"
     wanted = set(_possible(has, num_folds))
     extra, missing = len(set(answer) - wanted), len(wanted - set(answer))
     if extra or missing:

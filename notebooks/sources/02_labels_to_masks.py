@@ -46,13 +46,14 @@ import numpy as np
 import pandas as pd
 
 from hemokit import check, masks
-from hemokit.datasets import open_dataset, read_image, read_mask
+from hemokit.datasets import find_dataset, open_dataset, read_image, read_mask
 from hemokit.datasets.phantom import make_phantom, phantom_root
 from hemokit.labels import LABELS
+from hemokit.manifests import is_phantom
 from hemokit.plots import show_slice
 from hemokit.tables import account
 
-pd.options.display.max_colwidth = 80
+pd.options.display.max_colwidth = 100
 
 # %% [markdown]
 # ## 1 What a label looks like
@@ -60,12 +61,12 @@ pd.options.display.max_colwidth = 80
 # phantom writes files of the same form, oddities included.
 
 # %%
-own = open_dataset(DATA) if DATA else None
-layout = "none" if own is None else own["dataset"].iloc[0]
-root, source = DATA, "real labels"
+layout, folder = find_dataset(DATA) if DATA else (None, None)
+own = open_dataset(folder) if DATA else None
+root = folder
 if layout != "windowed_jpg":  # no polygon labels there
-    root = phantom_root("windowed_jpg", num_patients=8, seed=SEED)
-    source = "phantom (synthetic)"
+    root = phantom_root("windowed_jpg", num_patients=14, seed=SEED)
+source = "phantom (synthetic)" if is_phantom(root) else "real labels"
 print(f"Sections 1 to 5 use: {source}.")
 
 # %%
@@ -76,19 +77,22 @@ sizes = [(name, *frame.shape) for name, frame in files.items()]
 pd.DataFrame(sizes, columns=["file", "rows", "columns"])
 
 # %% [markdown]
-# Three traps, before we have opened a single file:
+# Three traps, before we have looked into a single file:
 #
 # - the subtype stands **only in the file's name**;
 # - there are **two** subdural files: a script that opens one file a subtype loses the other;
-# - the tracing file, with other columns, holds the intraventricular labels. The northeastern report says that these
-#   "were not supplied", and goes on without the subtype.
+# - the tracing file, with other columns, is the one for slices with intraventricular blood alone (in a very small
+#   phantom it may have no rows). The northeastern report says that these labels "were not supplied", and goes on
+#   without the subtype.
 #
 # We read everything as text. Lesson 00 showed what becomes of guessed types.
 
 # %%
 detection = [frame for name, frame in files.items() if "Detection" in name]
 raw = pd.concat(detection, ignore_index=True)
-row = raw.loc[raw["Majority Label"].str.len().idxmax()]
+settled = raw[raw["Labeling State"] == "Labeled"]
+lengths = settled[["Majority Label", "Correct Label"]].map(len)
+row = raw.loc[lengths.min(axis=1).idxmax()]  # both columns are filled
 row.drop(["URL", "All Labels"]).str.slice(0, 75).to_frame("one row (cut at 75 characters)")
 
 # %% [markdown]
@@ -131,7 +135,11 @@ corners = check.q02_1(corners, polygon, height, width)
 # %%
 table = open_dataset(root)
 labeled = table[table["polygons_xy"].notna()].reset_index(drop=True)
-example = labeled.iloc[(labeled["polygons_xy"].map(len) - 3).abs().argmin()]  # about 3 regions
+filled = settled.loc[settled["Correct Label"].str.len() > 20, "Origin"].str.removesuffix(".jpg")
+few = labeled["slice_id"].isin(filled) & (labeled["polygons_xy"].map(len) <= 4)
+some = [(masks.lesions(read_mask(row)), row) for _, row in labeled[few].head(300).iterrows()]
+size_of_third = [lesions[2].num_pixels if len(lesions) > 2 else 0 for lesions, _ in some]
+example = some[np.argmax(size_of_third)][1]  # three pieces, none of them tiny
 image, mask = read_image(example)[..., 0], read_mask(example)  # (height, width)
 
 # %%
@@ -205,9 +213,10 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# The line adds half a pixel all around. A large hematoma hardly notices: 2 % at 96 pixels. A bleed in a groove of the
-# brain, 6 pixels wide, becomes almost half as large again. The northeastern masks were drawn with OpenCV (section
-# 4.1), so their network learned small lesions that are too large, and was scored against them.
+# The line adds half a pixel all around. A large hematoma hardly notices: 2 % at 96 pixels. A small round spot, 6
+# pixels wide, becomes almost half as large again; a long strip of that width, such as blood in a groove of the brain,
+# a sixth (7 pixels instead of 6). The northeastern masks were drawn with OpenCV (section 4.1 of their report), so
+# their network learned small lesions that are too large, and was scored against them.
 #
 # ## 3 Nothing, in many spellings
 # Not every row has an outline. How do the files say "nothing here"?
@@ -254,16 +263,17 @@ print("regions, rows:", regions.map(len).value_counts().sort_index().to_dict())
 # else the row is unusable.**
 #
 # ## 4 One slice, several rows
-# Blood often lies in several places. Here is a case of about three regions, as it stands in its file.
+# Blood often lies in several places. Here is the slice of section 1 again, as it stands in its file.
 
 # %%
 num_regions = regions.map(len)
-case = raw.loc[(num_regions - 3).abs().idxmin(), "Case ID"]
+case = raw.loc[raw["Origin"] == example["slice_id"] + ".jpg", "Case ID"].iloc[0]
 rows = raw[raw["Case ID"] == case]
 rows[["Case ID", "Origin"]].assign(regions_in_Correct_Label=num_regions)
 
 # %% [markdown]
-# One image and one case, a row for each region. And each of these rows repeats **all** regions in `Correct Label`.
+# One image and one case, a row for each region (in the phantom, pieces that touch at a corner only are two). And each
+# of these rows repeats **all** regions in `Correct Label`.
 #
 # **Predict**: a colleague concatenates the files and draws the `Correct Label` of each row. How many regions are
 # drawn for this case? And is the mask wrong?
@@ -275,14 +285,16 @@ once = num_regions[raw.drop_duplicates("Case ID").index].sum()
 print(f"all detection files: {num_regions.sum()} regions drawn, {once} there")
 
 # %%
-# alt: Two pictures of the same case. Left, every row added up: the regions have the value of the number of rows.
-# alt: Right, each region once: the same shapes with the value 1.
+# alt: Two pictures of the same case, cut out around its regions. Left, every row added up: the regions have the value
+# alt: of the number of rows. Right, each region once: the same shapes with the value 1.
 stack = np.stack([masks.polygons_to_mask(regions[row], mask.shape) for row in rows.index])
+y, x = np.nonzero(stack[0])
+around = {"xlim": (x.min() - 9, x.max() + 10), "ylim": (y.max() + 10, y.min() - 9)}
 fig, axes = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
 drawings = {"every row": stack.sum(axis=0), "each region once": stack[0].astype(int)}
 for ax, (name, drawn) in zip(axes, drawings.items(), strict=True):
     shown = ax.pcolormesh(drawn, cmap="cividis", vmin=0, vmax=len(rows))
-    ax.set(title=f"case {case}: {name}", aspect="equal", ylim=(len(mask), 0))
+    ax.set(title=f"case {case}: {name}", aspect="equal", **around)
     ax.set(xlabel="x (pixels)", ylabel="y (pixels)")
 fig.colorbar(shown, ax=axes, label="times drawn")
 plt.show()
@@ -362,11 +374,12 @@ else:
 
 # %%
 use_own = layout == "ct_ich_jpg" and own["mask_path"].notna().any()
-jpg_table = own if use_own else open_dataset(phantom_root(seed=SEED))
+jpg_folder = folder if use_own else phantom_root(seed=SEED)
+jpg_table = own if use_own else open_dataset(jpg_folder)
 mask_paths = jpg_table["mask_path"].dropna()[:40]
 pictures = [cv2.imread(path, cv2.IMREAD_GRAYSCALE) for path in mask_paths]
 values = np.concatenate([picture.ravel() for picture in pictures])
-jpg_source = "real masks" if use_own else "phantom (synthetic)"
+jpg_source = "phantom (synthetic)" if is_phantom(jpg_folder) else "real masks"
 
 # %% [markdown]
 # **Predict**: a mask is black or white. How many different values are in these files?
