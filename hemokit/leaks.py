@@ -7,6 +7,7 @@ moved by three pixels stays above 0.985.
 """
 
 import hashlib
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -41,8 +42,9 @@ def check_no_leakage(table, *, split="split", images=None, similarity=SIMILARITY
 def find_leaks(table, *, split="split", images=None, similarity=SIMILARITY):
     """List what stands in two splits.
 
-    Slices that are alike within one split, such as neighbors or the copies of `balance`, are no leak. Slices that
-    show nothing (one value nearly everywhere) are not compared: all empty slices look alike.
+    Slices that are alike within one split, such as neighbors or the copies of `balance`, are no leak. All empty
+    slices look alike: pictures of one value are not compared, and pictures of one value nearly everywhere only for
+    equal pixels.
 
     Args:
         table: a slice table with the column `split`, or "fold" if `split` says so.
@@ -52,10 +54,12 @@ def find_leaks(table, *, split="split", images=None, similarity=SIMILARITY):
 
     Returns:
         DataFrame(kind, what, splits); kind is "patient", "scan", "slice", "picture" (equal pixels) or
-        "near-duplicate". No leak gives an empty frame.
+        "near-duplicate". Of several equal pictures, each is told with the first one in another split. No leak gives
+        an empty frame.
 
     Raises:
-        HemokitError: a missing patient id, slice id or split: then nothing can be said.
+        HemokitError: a missing patient id, slice id or split, ids that are no strings, a picture with NaN: then
+            nothing can be said.
     """
     check_columns(table, ["patient_id", "slice_id", split])
     check_patients(table)
@@ -65,6 +69,7 @@ def find_leaks(table, *, split="split", images=None, similarity=SIMILARITY):
     leaks = []
     for kind in ("patient", "scan", "slice"):
         if f"{kind}_id" in table.columns:
+            _check_texts(table[f"{kind}_id"])
             leaks += _in_two_splits(kind, table[f"{kind}_id"], table[split])
     if images is not None:
         leaks += _alike(table, split, images, similarity)
@@ -72,7 +77,7 @@ def find_leaks(table, *, split="split", images=None, similarity=SIMILARITY):
 
 
 def check_patients(table):
-    """Raise HemokitError unless every row has a patient_id."""
+    """Raise HemokitError unless every row has a patient_id, and all are strings (1 and "1" would be two patients)."""
     missing = table["patient_id"].isna() | (table["patient_id"] == "")
     if missing.any():
         raise problem(
@@ -80,6 +85,17 @@ def check_patients(table):
             "a patient for every slice",
             "Without patients no split is safe. Windowed JPGs carry none: join them from the DICOM headers "
             "(open_dataset(root, patients=...)).",
+        )
+    _check_texts(table["patient_id"])
+
+
+def _check_texts(ids):
+    wrong = [one for one in ids.dropna() if not isinstance(one, str)]
+    if wrong:
+        raise problem(
+            f"{len(wrong)} of {len(ids)} values of {ids.name} are no strings (such as {wrong[0]!r})",
+            "ids to be strings",
+            "Read ids as text: as numbers, '049' becomes 49.",
         )
 
 
@@ -125,22 +141,47 @@ def _alike(table, split, images, similarity):
         raise problem(
             f"{len(images)} images for {len(table)} rows", "one image a row", "Pass them in the table's order."
         )
-    hashes, small, kept = [], [], []
+    hashes, small, shown = [], [], []  # `shown`: the rows whose pictures show enough for a thumbnail
     for number, (_, row) in enumerate(table.iterrows()):
-        image = images(row) if callable(images) else images[number]
-        if (tiny := thumbnail(image)) is not None:
-            hashes.append(pixel_hash(image))
+        image = np.asarray(images(row) if callable(images) else images[number])
+        _check_picture(image, row["slice_id"])
+        tiny = thumbnail(image)
+        hashes.append(pixel_hash(image) if (image != image[:1, :1]).any() else None)
+        if tiny is not None:
             small.append(tiny)
-            kept.append(number)
-    if not kept:
-        return []
-    ids, splits = table["slice_id"].to_numpy()[kept], table[split].to_numpy()[kept]
-    small, leaks = np.array(small), []
-    for first, second in _near(small, splits, similarity):
-        if ids[first] != ids[second]:  # the same slice twice was told already
-            kind = "picture" if hashes[first] == hashes[second] else "near-duplicate"
-            leaks.append((kind, f"{ids[first]!r} and {ids[second]!r}", _named([splits[first], splits[second]])))
-    return leaks
+            shown.append(number)
+    ids, splits = table["slice_id"].to_numpy(), table[split].to_numpy()
+    shown = np.array(shown, int)
+    pairs = [("picture", first, second) for first, second in _equal(hashes, splits)]
+    for first, second in _near(np.array(small), splits[shown], similarity):
+        if hashes[shown[first]] != hashes[shown[second]]:
+            pairs.append(("near-duplicate", shown[first], shown[second]))
+    return [
+        (kind, f"{ids[first]!r} and {ids[second]!r}", _named([splits[first], splits[second]]))
+        for kind, first, second in pairs
+        if ids[first] != ids[second]  # the same slice twice was told already
+    ]
+
+
+def _check_picture(image, slice_id):
+    if image.dtype.kind not in "biuf" or not np.isfinite(image).all():
+        raise problem(
+            f"the picture of slice {slice_id!r} holds NaN, infinite values or no numbers",
+            "finite pixels",
+            "Find out which file they come from: such a picture cannot be compared.",
+        )
+
+
+def _equal(hashes, splits):
+    """Pairs of indices of equal pictures: each one with the first that stands in another split."""
+    seen = {}  # hash -> split -> index of the first picture
+    for number, (one, split) in enumerate(zip(hashes, splits, strict=True)):
+        if one is not None:
+            firsts = seen.setdefault(one, {})
+            other = next((first for name, first in firsts.items() if name != split), None)
+            if other is not None:
+                yield other, number
+            firsts.setdefault(split, number)
 
 
 def _near(small, splits, similarity):
@@ -148,7 +189,10 @@ def _near(small, splits, similarity):
     names = sorted(set(splits), key=str)
     for position, name in enumerate(names):
         mine, others = np.flatnonzero(splits == name), np.flatnonzero(np.isin(splits, names[position + 1 :]))
-        for begin in range(0, len(mine), 1000):
-            some = mine[begin : begin + 1000]
-            for row, column in zip(*np.nonzero(small[some] @ small[others].T > similarity), strict=True):
-                yield some[row], others[column]
+        for some, rest in product(_blocks(mine), _blocks(others)):
+            for row, column in zip(*np.nonzero(small[some] @ small[rest].T > similarity), strict=True):
+                yield some[row], rest[column]
+
+
+def _blocks(numbers, size=2000):
+    return [numbers[begin : begin + size] for begin in range(0, len(numbers), size)]

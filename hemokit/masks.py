@@ -54,7 +54,7 @@ def clean_masks(table, masks, *, shape=None, min_fraction=0.0, max_fraction=1.0,
         overlapping: "drop" drops slices of which two polygons share a pixel (needs polygons_xy), "keep" does not.
 
     Returns:
-        the rows kept, in order; attrs["account"] goes on from the table's own.
+        the rows kept, in order; attrs["account"] goes on from the table's own. An empty table stays as it is.
 
     Raises:
         HemokitError: a mask that cannot be read or is not 0/1; settings that contradict each other.
@@ -77,8 +77,10 @@ def clean_masks(table, masks, *, shape=None, min_fraction=0.0, max_fraction=1.0,
     for slice_id, reason in zip(table["slice_id"], reasons, strict=True):
         if reason:
             drops.setdefault(reason, []).append(slice_id)
-    kept = table[[reason is None for reason in reasons]].reset_index(drop=True)
-    before = account(table) if account(table).rows_used == len(table) else Account(len(table), len(table))
+    kept = table[np.array([reason is None for reason in reasons], bool)].reset_index(drop=True)
+    before = account(table)
+    if before.rows_used != len(table):  # it counted something else than the rows of this table
+        before = Account(len(table), len(table), notes=before.notes)
     new = tuple(Drop(reason, tuple(ids)) for reason, ids in drops.items())
     kept.attrs["account"] = before._replace(rows_used=len(kept), drops=before.drops + new)
     return kept
@@ -92,11 +94,14 @@ def lesions(mask):
             (slices, height, width), with all 26 neighbors.
 
     Returns:
-        list of `Lesion`; its `label` is its number, from 1, in `label_lesions(mask)`. Empty for an empty mask.
+        list of `Lesion`; its `label` is its number, from 1, in `label_lesions(mask)`. Empty for an empty mask,
+        also for one without pixels.
     """
     from scipy import ndimage
 
     labels = label_lesions(mask)
+    if not labels.size:
+        return []
     sizes = np.bincount(labels.ravel())
     found = []
     for label, box in enumerate(ndimage.find_objects(labels), start=1):
@@ -111,6 +116,8 @@ def label_lesions(mask):
     from scipy import ndimage
 
     mask = _check_mask(mask)
+    if not mask.size:
+        return np.zeros(mask.shape, np.int32)
     labels, number = ndimage.label(mask, structure=np.ones((3,) * mask.ndim))
     sizes = np.bincount(labels.ravel(), minlength=number + 1)[1:]
     rank = np.zeros(number + 1, np.int32)

@@ -4,11 +4,13 @@ CT is gray; everything else uses colors and line styles that color-blind readers
 cividis). Every axis says its quantity and unit.
 """
 
+from numbers import Integral, Real
+
 import numpy as np
 
 from hemokit.checks import check_binary, check_choice, check_columns, check_same_shape, problem
 from hemokit.labels import ANY
-from hemokit.windows import NAMED, apply_window, window_named
+from hemokit.windows import NAMED, apply_window, window_named, windows_named
 
 TRUTH, PREDICTION = "#E69F00", "#56B4E9"  # orange and sky blue: both stand out on gray
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
@@ -50,7 +52,7 @@ def montage(images, *, masks=None, predictions=None, titles=None, columns=6, win
         images: sequence of slices, or an array (slices, height, width[, channels]); at least one.
         masks, predictions: as many masks (None for a slice without), or None.
         titles: as many texts, or None.
-        columns: slices per row.
+        columns: slices per row, 1 or more.
         window: for Hounsfield units; named once, above all.
 
     Returns:
@@ -64,7 +66,9 @@ def montage(images, *, masks=None, predictions=None, titles=None, columns=6, win
     for name, values in series.items():
         if values is not None and len(values) != len(images):
             raise problem(f"{len(images)} images and {len(values)} {name}", "one per image", "Pass None where none is.")
-    columns = min(int(columns), len(images))
+    if not isinstance(columns, Integral) or columns < 1:
+        raise problem(f"columns is {columns!r}", "a whole number of 1 or more", "Six slices per row are usual.")
+    columns = min(columns, len(images))
     rows = -(-len(images) // columns)
     figure, grid = plt.subplots(rows, columns, figsize=(2.2 * columns, 2.4 * rows), squeeze=False, layout="constrained")
     for ax in grid.flat[len(images) :]:
@@ -90,20 +94,23 @@ def hounsfield_histogram(hounsfield, windows=("brain",), *, ax=None):
 
     Args:
         hounsfield: array of any shape in Hounsfield units.
-        windows: sequence of `Window`s or names.
+        windows: sequence of `Window`s or names, or a single one.
         ax: Axes to draw on, or None.
+
+    Raises:
+        HemokitError: an empty array, NaN, an unknown window.
     """
-    values = np.asarray(hounsfield).ravel()
-    if not values.size or not np.isfinite(values).all():
+    values, windows = np.asarray(hounsfield).ravel(), windows_named(windows)
+    if not values.size or values.dtype.kind not in "iuf" or not np.isfinite(values).all():
         raise problem("the array is empty or holds NaN", "finite Hounsfield units", "Pass a slice or a volume.")
     ax = _axes(ax)
     ax.hist(values, bins=200, color="0.4", log=True)
-    for window, color in zip([windows] if isinstance(windows, str) else windows, _cycle(COLORS), strict=False):
-        known = window_named(window)
-        ax.axvspan(known.low, known.high, color=color, alpha=0.25, label=window_title(known))
+    for window, color in zip(windows, _cycle(COLORS), strict=False):
+        ax.axvspan(window.low, window.high, color=color, alpha=0.25, label=window_title(window))
     ax.set_xlabel("Hounsfield units (HU)")
     ax.set_ylabel("pixels")
-    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    if windows:
+        ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0))
     return ax
 
 
@@ -111,14 +118,18 @@ def confusion_heatmap(y_true, y_pred, labels, *, normalize=None, ax=None):
     """Show how often each true label got each predicted label.
 
     Args:
-        y_true, y_pred: sequences of one length whose values are all in `labels`.
-        labels: the values in the order of the rows and columns.
+        y_true, y_pred: sequences of one length whose values are all in `labels`. Where no label is a number,
+            they may be codes instead: 0 for the first label, 1 for the second, and so on.
+        labels: the values, each once, in the order of the rows and columns.
         normalize: None for counts, "true" (each row sums to 1: the diagonal is the sensitivity), "pred" (each
             column sums to 1) or "all". A row or column without entries shows "-".
         ax: Axes to draw on, or None.
 
     Returns:
         the Axes; rows are the truth.
+
+    Raises:
+        HemokitError: a value that is no label, a label given twice, sequences of different lengths or with rows.
     """
     import matplotlib
 
@@ -248,7 +259,17 @@ def _outline(ax, image, mask, color, style):
 def _confusion(y_true, y_pred, labels):
     """Matrix of counts: row is the truth, column the prediction."""
     check_same_shape(y_true, y_pred)
+    if np.ndim(y_true) != 1 or np.ndim(labels) != 1:
+        raise problem(
+            f"y_true has shape {np.shape(y_true)} and labels has shape {np.shape(labels)}",
+            "plain sequences, one value a slice",
+            "Flatten them, or take argmax(axis=-1) of one-hot labels.",
+        )
     place = {label: number for number, label in enumerate(labels)}
+    if len(place) < len(labels):
+        raise problem(f"labels is {labels}", "each label once", "Name every row of the matrix differently.")
+    if not any(isinstance(label, Real | np.bool_) for label in labels):
+        place |= {number: number for number in range(len(labels))}  # integer codes
     matrix = np.zeros((len(labels), len(labels)), int)
     for true, predicted in zip(np.asarray(y_true).tolist(), np.asarray(y_pred).tolist(), strict=True):
         for value in (true, predicted):

@@ -38,10 +38,14 @@ def polygons_to_mask(polygons_xy, shape, *, self_crossing="error"):
 
     Raises:
         HemokitError: fewer than 3 points, NaN, values outside 0..1 (pixel coordinates), no area, an outline
-            that touches or crosses itself.
+            that touches or crosses itself; None or anything else that is no list.
     """
     height, width = _check_shape(shape)
     check_choice(self_crossing, ("error", "fill"), "self_crossing")
+    if not np.iterable(polygons_xy) or isinstance(polygons_xy, str | dict):
+        raise problem(
+            f"polygons_xy is {polygons_xy!r}", "a list of polygons", "Pass [] for a slice that is known to have none."
+        )
     mask = np.zeros((height, width), bool)
     for number, points in enumerate(polygons_xy):
         fault = polygon_fault(points)
@@ -85,11 +89,14 @@ def mask_to_polygons(mask):
     Returns:
         list of float arrays (n, 2) with x, y in 0..1, clockwise on the screen. Pixels that meet only at a
         corner are separate polygons. A region with a hole is cut in two or more polygons along the row where
-        the hole begins, because a polygon has no holes. An empty mask gives an empty list.
+        the hole begins, because a polygon has no holes. An empty mask, also one without pixels, gives an empty
+        list.
     """
     from scipy import ndimage
 
     mask = _check_mask(mask)
+    if not mask.size:
+        return []
     height, width = mask.shape
     pieces, _ = ndimage.label(mask)  # neighbors share an edge
     polygons = []
@@ -104,7 +111,7 @@ def mask_to_polygons(mask):
 def _check_shape(shape):
     try:
         height, width = (int(length) for length in shape)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         height = width = 0
     if min(height, width) < 1 or (height, width) != tuple(shape):
         raise problem(f"shape is {shape!r}", "(height, width) in whole pixels", "Pass image.shape[:2].")

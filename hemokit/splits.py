@@ -5,6 +5,7 @@ patient cannot see: the same image under two patients' names. It stands in `leak
 """
 
 import csv
+from numbers import Integral
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from hemokit.files import write_whole
 from hemokit.formats.csv_files import read_csv
 from hemokit.labels import ANY
 from hemokit.leaks import check_no_leakage, check_patients, find_leaks
-from hemokit.tables import account
+from hemokit.tables import Account, account
 
 __all__ = [
     "SPLITS",
@@ -40,14 +41,14 @@ def split_by_patient(table, *, fractions=(0.7, 0.15, 0.15), seed=0):
         table: a slice table (columns patient_id and any).
         fractions: of the patients, for (train, validation, test); or a dict with some of these names. They
             sum to 1, and each part gets at least one patient.
-        seed: of the shuffle.
+        seed: of the shuffle, a whole number from 0.
 
     Returns:
         a copy of the table with the column `split`.
 
     Raises:
-        HemokitError: missing patient ids; fewer patients than parts; fractions that do not sum to 1; a table that
-            was balanced before.
+        HemokitError: patient ids that are missing or no strings; fewer patients than parts; fractions that do not
+            sum to 1; no seed; a table that was balanced before.
     """
     fractions = _check_fractions(fractions)
     parts = _deal(_patients(table), list(fractions.values()), seed)
@@ -65,11 +66,12 @@ def folds_by_patient(table, *, num_folds=5, seed=0):
         a copy of the table with the int column `fold`.
 
     Raises:
-        HemokitError: missing patient ids; fewer patients than folds; fewer than 2 folds; a balanced table.
+        HemokitError: patient ids that are missing or no strings; fewer patients than folds; fewer than 2 folds;
+            no seed; a balanced table.
     """
-    if num_folds != int(num_folds) or num_folds < 2:
-        raise problem(f"num_folds is {num_folds}", "a whole number of 2 or more", "Five folds are usual.")
-    folds = _deal(_patients(table), [1 / num_folds] * int(num_folds), seed)
+    if not isinstance(num_folds, Integral) or num_folds < 2:
+        raise problem(f"num_folds is {num_folds!r}", "a whole number of 2 or more", "Five folds are usual.")
+    folds = _deal(_patients(table), [1 / num_folds] * num_folds, seed)
     return _with_column(table, "fold", table["patient_id"].map(folds).astype(int))
 
 
@@ -121,13 +123,15 @@ def balance(table, *, seed=0):
         seed: of the choice of slices that are repeated once more.
 
     Returns:
-        the rows in order, each with its copies behind it; attrs["account"] has a note. A table with as many
-        positive as normal slices or more comes back with copy = 0 throughout.
+        the rows in order, each with its copies behind it; attrs["account"] counts the copies among the rows that
+        came in, and says in a note how many they are. A table with as many positive as normal slices or more comes
+        back with copy = 0 throughout.
 
     Raises:
         HemokitError: rows without a split or of another one than train; no positive slice; already balanced.
     """
     check_columns(table, ["slice_id", ANY])
+    _check_seed(seed)
     _check_balance_allowed(table)
     positive = np.flatnonzero(check_binary(table[ANY].to_numpy(), "the column any"))
     wanted = max(len(table) - len(positive), len(positive))
@@ -141,10 +145,20 @@ def balance(table, *, seed=0):
     balanced = table.iloc[np.repeat(np.arange(len(table)), repeats)].reset_index(drop=True)
     first = np.repeat(np.cumsum(repeats) - repeats, repeats)
     balanced["copy"] = np.arange(len(balanced)) - first
-    before, copies = account(table), len(balanced) - len(table)
-    note = f"{copies} copies of positive slices added to balance the training rows (copy > 0)"
-    balanced.attrs = {**table.attrs, "account": before._replace(notes=(*before.notes, note))}
+    balanced.attrs = {**table.attrs, "account": _account_with_copies(account(table), len(table), len(balanced))}
     return balanced
+
+
+def _account_with_copies(before, num_slices, num_rows):
+    """The account of a balanced table: the copies came in and are used, so that it fits the number of its rows."""
+    if before.rows_used != num_slices:  # it counted something else than the rows of this table
+        before = Account(num_slices, num_slices, notes=before.notes)
+    copies = num_rows - num_slices
+    note = (
+        f"{copies} copies of positive slices added to balance the training rows (copy > 0): "
+        f"{num_rows} rows of {num_slices} slices"
+    )
+    return before._replace(rows_in=before.rows_in + copies, rows_used=num_rows, notes=(*before.notes, note))
 
 
 def _check_balance_allowed(table):
@@ -167,7 +181,10 @@ def _check_balance_allowed(table):
 
 def _check_fractions(fractions):
     """Return fractions as a dict of split names, in the order of SPLITS."""
+    if not np.iterable(fractions) or isinstance(fractions, str):
+        raise problem(f"fractions is {fractions!r}", "three numbers, or a dict", "Pass (0.8, 0.1, 0.1).")
     if not isinstance(fractions, dict):
+        fractions = list(fractions)
         if len(fractions) != len(SPLITS):
             raise problem(
                 f"fractions has {len(fractions)} values", "three, for train, validation and test",
@@ -177,7 +194,10 @@ def _check_fractions(fractions):
     unknown = [name for name in fractions if name not in SPLITS]
     if unknown:
         raise problem(f"fractions names {unknown[0]!r}", f"names among {', '.join(SPLITS)}", "Rename this part.")
-    values = np.array(list(fractions.values()), float)
+    try:
+        values = np.array([float(value) for value in fractions.values()])
+    except (TypeError, ValueError):
+        raise problem(f"fractions are {fractions}", "numbers", "Write 0.8 for 80 %.") from None
     if not (values > 0).all() or not np.isclose(values.sum(), 1):
         raise problem(
             f"fractions are {fractions} with the sum {values.sum():g}",
@@ -185,6 +205,12 @@ def _check_fractions(fractions):
             "Leave a part out by leaving its name out of the dict.",
         )
     return {name: float(fractions[name]) for name in SPLITS if name in fractions}
+
+
+def _check_seed(seed):
+    """Raise without a seed that gives the same outcome each time (None would give another one)."""
+    if not isinstance(seed, Integral) or seed < 0:
+        raise problem(f"seed is {seed!r}", "a whole number from 0", "Write down the seed: others can split alike.")
 
 
 def _patients(table):
@@ -207,6 +233,7 @@ def _deal(patients, fractions, seed):
     The sizes of the parts are fixed first (largest remainder, at least 1 each). Then the positive patients, and
     after them the others, go one by one to the part that lags most behind its share.
     """
+    _check_seed(seed)
     if len(patients) < len(fractions):
         raise problem(
             f"there are {len(patients)} patients for {len(fractions)} parts",

@@ -70,6 +70,15 @@ def window_named(window):
     return window
 
 
+def windows_named(windows):
+    """Return a tuple of `Window`s: of a sequence of windows or names, or of a single one of them."""
+    if isinstance(windows, str | Window):
+        windows = (windows,)
+    if not np.iterable(windows):
+        raise problem(f"windows is {windows!r}", "names or `Window`s", "For the brain alone pass windows=('brain',).")
+    return tuple(map(window_named, windows))
+
+
 def apply_window(hounsfield, window):
     """Show Hounsfield units through a window.
 
@@ -82,7 +91,9 @@ def apply_window(hounsfield, window):
         and above. An empty array gives an empty array.
 
     Raises:
-        HemokitError: values that are no Hounsfield units (an 8-bit image), NaN, a width that is not above 0.
+        HemokitError: NaN, a width that is not above 0, or values that surely are an image: of type uint8, or of
+            at least 16x16 pixels and either all in 0..1 or whole numbers from 0 to between 250 and 255. A crop
+            inside the brain that holds neither air nor bone is fine.
     """
     window = window_named(window)
     array = np.asarray(hounsfield)
@@ -104,9 +115,8 @@ def stack_windows(hounsfield, windows):
     Raises:
         HemokitError: as `apply_window`; no window at all.
     """
-    if isinstance(windows, str | Window):
-        windows = (windows,)
-    if len(windows) == 0:
+    windows = windows_named(windows)
+    if not windows:
         raise problem("no window was given", "at least one", "For the brain alone pass windows=('brain',).")
     return np.stack([apply_window(hounsfield, window) for window in windows], axis=-1)
 
@@ -131,9 +141,11 @@ def _check_hounsfield(array):
             "finite Hounsfield units",
             "Find out which file they come from; nothing is replaced here.",
         )
-    # A head CT always has air in it, and one value for 0..255 alone cannot be: an image, not HU.
+    # A crop inside the brain has no air either, so only what fills 0..1 or the whole numbers 0..255 is refused.
     is_slice = array.ndim >= 2 and min(array.shape[-2:]) >= 16
-    if is_slice and 0 <= low < high and (high <= 1 or 200 < high <= 255):
+    is_scaled = 0 <= low < high <= 1
+    is_8_bit = low == 0 and 250 <= high <= 255 and bool((array == np.rint(array)).all())
+    if is_slice and (is_scaled or is_8_bit):
         raise problem(
             f"apply_window got values from {low:g} to {high:g}",
             "Hounsfield units (air is about -1000)",

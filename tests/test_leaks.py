@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hemokit import leaks as leaks_module
 from hemokit.checks import HemokitError
 from hemokit.leaks import check_no_leakage, find_leaks, pixel_hash, thumbnail
 
@@ -106,7 +107,7 @@ def test_images_from_a_function():
     by_id = dict(zip(table["slice_id"], images, strict=True))
     for form in (lambda image: image, lambda image: image[..., None], lambda image: np.dstack([image] * 3)):
         leaks = find_leaks(table, images=lambda row, form=form: form(by_id[row["slice_id"]]))
-        assert leaks[["kind", "what"]].to_numpy().tolist() == [["picture", "'p2_0' and 'p0_0'"]]
+        assert leaks[["kind", "what"]].to_numpy().tolist() == [["picture", "'p0_0' and 'p2_0'"]]
 
 
 def test_folds():
@@ -134,6 +135,49 @@ def test_wrong_images():
         find_leaks(table, images=images[1:])
     with pytest.raises(HemokitError, match="a picture has shape"):
         find_leaks(table, images=[np.zeros(7)] * len(table))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_pictures_with_nan(value):
+    """A picture that cannot be compared is named, not passed over."""
+    table, images = make_split(5)
+    images[4] = np.where(images[4] > 0.9, value, images[4])
+    with pytest.raises(HemokitError, match="the picture of slice 'p1_0' holds NaN"):
+        find_leaks(table, images=images)
+
+
+def test_small_content_is_compared_by_its_pixels():
+    """A spot on black is no thumbnail, but equal pixels are equal; one color everywhere shows nothing."""
+    table, images = make_split(5)
+    spot = np.zeros((SIZE, SIZE, 3), np.uint8) + np.array([0, 3, 7], np.uint8)
+    images[2] = images[6] = images[11] = spot  # the first two in "train"
+    images[3] = images[15] = spot.copy()
+    assert len(find_leaks(table, images=images)) == 0
+    for number in (2, 6, 11):
+        images[number] = spot.copy()
+        images[number][5, 7] = 200
+    leaks = find_leaks(table, images=images)
+    assert leaks.to_numpy().tolist() == [["picture", "'p0_2' and 'p2_3'", "test, train"]]
+
+
+def test_blocks_hide_nothing(monkeypatch):
+    """Blocks of three thumbnails find the same pairs as one block."""
+    table, images = make_split(7)
+    images[8], images[33] = images[0] * 0.8, images[13] * 0.9
+    whole, blocks = find_leaks(table, images=images), leaks_module._blocks
+    monkeypatch.setattr(leaks_module, "_blocks", lambda numbers: blocks(numbers, 3))
+    parts = find_leaks(table, images=images)
+    assert len(whole) >= 2 and set(map(tuple, parts.to_numpy())) == set(map(tuple, whole.to_numpy()))
+
+
+def test_ids_are_strings():
+    """Promise L1: 1 and "1" would be two patients."""
+    for column in ("patient_id", "scan_id", "slice_id"):
+        table, _ = make_split(4)
+        table[column] = table[column].astype(object)
+        table.loc[3, column] = 1
+        with pytest.raises(HemokitError, match=f"1 of 36 values of {column} are no strings .such as 1"):
+            find_leaks(table)
 
 
 def test_pixel_hash():

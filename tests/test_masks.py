@@ -85,6 +85,12 @@ def test_clean_masks_overlapping_regions():
         clean_masks(table([1]), [blot(3)], overlapping="drop")
 
 
+def test_clean_masks_of_no_rows():
+    """An empty table keeps its columns."""
+    cleaned = clean_masks(table([]), [])
+    assert list(cleaned) == ["slice_id", "any"] and len(cleaned) == 0 and cleaned.attrs["account"][:2] == (0, 0)
+
+
 def test_clean_masks_continues_the_account():
     """Rows that a reader dropped before stay in the account."""
     rows = table([1, 1])
@@ -155,6 +161,7 @@ def test_lesions_share_out_the_mask(mask):
 def test_lesions_of_nothing():
     """An empty mask has no lesion."""
     assert lesions(np.zeros((7, 8))) == [] and lesions(np.zeros((7, 8, 9), bool)) == []
+    assert lesions(np.zeros((0, 8))) == [] and label_lesions(np.zeros((7, 0, 9))).shape == (7, 0, 9)
 
 
 def test_volume():

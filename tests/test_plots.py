@@ -11,6 +11,7 @@ from sklearn.metrics import confusion_matrix  # noqa: E402
 
 from hemokit import plots  # noqa: E402
 from hemokit.checks import HemokitError  # noqa: E402
+from hemokit.windows import BRAIN  # noqa: E402
 
 IMAGE = np.linspace(0, 1, 7 * 8).reshape(7, 8)
 HOUNSFIELD = np.linspace(-1000, 1500, 7 * 8).reshape(7, 8)
@@ -114,6 +115,9 @@ def test_montage_refuses():
     for name in ("masks", "predictions", "titles"):
         with pytest.raises(HemokitError, match=f"2 images and 1 {name}"):
             plots.montage([IMAGE] * 2, **{name: [None]})
+    for columns in (0, -1, 2.5, None):
+        with pytest.raises(HemokitError, match=f"columns is {columns}"):
+            plots.montage([IMAGE], columns=columns)
 
 
 def test_hounsfield_histogram():
@@ -127,6 +131,16 @@ def test_hounsfield_histogram():
     assert [(band.get_x(), band.get_width()) for band in bands] == [(0, 80), (-800, 2800)]
     with pytest.raises(HemokitError, match="empty or holds NaN"):
         plots.hounsfield_histogram([np.nan])
+    with pytest.raises(HemokitError, match="windows is None"):
+        plots.hounsfield_histogram(HOUNSFIELD, None)
+
+
+def test_hounsfield_histogram_of_one_window_or_none():
+    """A window or its name stands for itself; without one there is no legend."""
+    for window in ("brain", BRAIN):
+        legend = plots.hounsfield_histogram(HOUNSFIELD, window).get_legend()
+        assert [text.get_text() for text in legend.get_texts()] == ["brain window (level 40 HU, width 80 HU)"]
+    assert plots.hounsfield_histogram(HOUNSFIELD, ()).get_legend() is None
 
 
 TRUE, PREDICTED, LABELS = list("aabbbc"), list("abbbca"), ["a", "b", "c", "d"]
@@ -157,8 +171,24 @@ def test_confusion_heatmap_of_numbers():
     assert plots.confusion_heatmap([], [], [0, 1]).images[0].get_array().sum() == 0
 
 
+def test_confusion_heatmap_of_codes_with_names():
+    """0 and 1 stand for the first and the second name; where a label is a number, numbers are labels only."""
+    names = ["normal", "hemorrhage"]
+    ax = plots.confusion_heatmap(np.array([0, 1, 1]), ["normal", "hemorrhage", "normal"], names)
+    assert ax.images[0].get_array().tolist() == [[1, 0], [1, 1]]
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == names
+    assert plots.confusion_heatmap([0], [0], [1.0, 0.0]).images[0].get_array().tolist() == [[0, 0], [0, 1]]
+    for labels, wrong in ((names, 2), (names, -1), (["normal", 1], 0)):
+        with pytest.raises(HemokitError, match=f"the label {wrong}"):
+            plots.confusion_heatmap([wrong], [wrong], labels)
+
+
 def test_confusion_heatmap_refuses():
-    """Unknown labels, other lengths, unknown normalization."""
+    """Unknown labels, other lengths, unknown normalization, tables, labels named twice."""
+    with pytest.raises(HemokitError, match=r"y_true has shape \(1, 2\).*plain sequences"):
+        plots.confusion_heatmap([[0, 1]], [[0, 1]], [0, 1])
+    with pytest.raises(HemokitError, match="each label once"):
+        plots.confusion_heatmap(["a"], ["a"], ["a", "a"])
     with pytest.raises(HemokitError, match="the label 'x'"):
         plots.confusion_heatmap(["x"], ["a"], LABELS)
     with pytest.raises(HemokitError, match="y_true has shape"):

@@ -166,11 +166,24 @@ def test_bad_polygons(points, sentence):
         polygons_to_mask([SQUARE, points], (7, 8))
 
 
-@pytest.mark.parametrize("shape", [(8,), (7, 8, 3), (0, 8), (7.5, 8), None])
+@pytest.mark.parametrize("shape", [(8,), (7, 8, 3), (0, 8), (7.5, 8), (8, float("inf")), None])
 def test_bad_shapes(shape):
     """The shape is two whole numbers above zero."""
     with pytest.raises(HemokitError, match="shape is"):
         polygons_to_mask([SQUARE], shape)
+
+
+@pytest.mark.parametrize("polygons", [None, float("nan"), 7, "abc", {"x": 1}])
+def test_no_list_of_polygons(polygons):
+    """A slice that was not labeled has no polygons, which is not the same as an empty list."""
+    with pytest.raises(HemokitError, match=r"polygons_xy is .*Pass \[\] for a slice"):
+        polygons_to_mask(polygons, (7, 8))
+
+
+@pytest.mark.parametrize("shape", [(0, 8), (7, 0), (0, 0)])
+def test_mask_without_pixels(shape):
+    """It has no outline."""
+    assert mask_to_polygons(np.zeros(shape, bool)) == []
 
 
 def test_crossing_against_every_pair():

@@ -136,6 +136,10 @@ def test_without_patients_there_is_no_split(split):
         ({"train": 0.7, "dev": 0.3}, "fractions names 'dev'"),
         ({}, "sum 0"),
         ((0.7, 0.3, float("nan")), "sum nan"),
+        (0.8, "fractions is 0.8"),
+        (None, "fractions is None"),
+        (("a", "b", "c"), "fractions are .*'a'.*expected numbers"),
+        ({"train": 0.7, "test": None}, "expected numbers"),
     ],
 )
 def test_bad_fractions(fractions, sentence):
@@ -144,7 +148,27 @@ def test_bad_fractions(fractions, sentence):
         split_by_patient(make_table([2] * 9), fractions=fractions)
 
 
-@pytest.mark.parametrize("num_folds", [0, 1, 2.5])
+@pytest.mark.parametrize("seed", [-1, "x", None, 0.5])
+def test_bad_seeds(seed):
+    """Without a whole number from 0 nobody could make the same split again."""
+    table = make_table([2] * 9, [0])
+    for split in (
+        split_by_patient,
+        folds_by_patient,
+        lambda table, seed: balance(table.assign(split="train"), seed=seed),
+    ):
+        with pytest.raises(HemokitError, match=f"seed is {seed!r}"):
+            split(table, seed=seed)
+
+
+def test_ids_are_strings():
+    """1 and "1" are one patient to a reader and two to a computer: refused."""
+    table = pd.DataFrame({"patient_id": [1, "1", "2", "3"], "any": [0, 1, 0, 1]})
+    with pytest.raises(HemokitError, match="1 of 4 values of patient_id are no strings .such as 1"):
+        split_by_patient(table)
+
+
+@pytest.mark.parametrize("num_folds", [0, 1, 2.5, None, float("nan"), float("inf")])
 def test_bad_number_of_folds(num_folds):
     """Folds are counted in whole numbers from 2."""
     with pytest.raises(HemokitError, match=f"num_folds is {num_folds}"):
@@ -193,9 +217,19 @@ def test_balance(positive, normal, seed):
 def test_balanced_table_says_so():
     """A note in the account; and it is no slice table any more, since slices repeat."""
     balanced = balance(make_table([3] * 5, [0]).assign(split="train"))
-    assert "13 copies of positive slices added" in str(account(balanced))
+    assert "13 copies of positive slices added" in str(account(balanced)) and account(balanced)[:2] == (28, 28)
     with pytest.raises(HemokitError, match="stands in 14 rows"):
         check_slice_table(balanced)
+
+
+def test_account_of_balanced_training_rows():
+    """Rows in = rows used + dropped = the rows that are here, also where they were taken from a larger table."""
+    split = split_by_patient(make_table([3] * 9, range(4)))
+    balanced = balance(split[split["split"] == "train"])
+    told = account(balanced)
+    assert told == balanced.attrs["account"] and told.rows_used == len(balanced)
+    assert told.rows_in == told.rows_used + sum(len(drop.ids) for drop in told.drops)
+    assert f"{(balanced['copy'] > 0).sum()} copies" in told.notes[-1]
 
 
 def test_wrong_orders_raise():

@@ -6,7 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hemokit.checks import HemokitError
-from hemokit.windows import BONE, BRAIN, NAMED, SUBDURAL, Window, apply_window, stack_windows, window_named
+from hemokit.windows import (
+    BONE,
+    BRAIN,
+    NAMED,
+    SUBDURAL,
+    Window,
+    apply_window,
+    stack_windows,
+    window_named,
+    windows_named,
+)
 
 
 def slow_window(value, level, width):
@@ -58,6 +68,20 @@ def test_apply_window_leaves_its_input_alone():
     assert apply_window(np.zeros((0, 8)), BRAIN).shape == (0, 8)
 
 
+@pytest.mark.parametrize("low, high", [(19, 234), (0, 240), (0, 2), (5, 255), (0, 0)])
+def test_crops_inside_the_brain(low, high):
+    """A crop without air or bone is Hounsfield units, whatever its range; so are values between whole numbers."""
+    crop = np.linspace(low, high, 64 * 64).round().reshape(64, 64)
+    assert apply_window(crop, BRAIN).shape == (64, 64)
+    assert apply_window(np.linspace(0, 255, 64 * 64).reshape(64, 64), BRAIN).max() == 1
+
+
+def test_windows_named():
+    """One window or several, from any iterable."""
+    assert windows_named("brain") == windows_named(BRAIN) == (BRAIN,)
+    assert windows_named(name for name in ("brain", BONE)) == (BRAIN, BONE) and windows_named([]) == ()
+
+
 def test_stack_windows():
     """One channel a window, in the order given; one window alone is one channel."""
     hounsfield = np.linspace(-100, 900, 7 * 8).reshape(7, 8)
@@ -68,6 +92,9 @@ def test_stack_windows():
     assert stack_windows(hounsfield, "brain").shape == stack_windows(hounsfield, BRAIN).shape == (7, 8, 1)
     with pytest.raises(HemokitError, match="no window was given"):
         stack_windows(hounsfield, ())
+    with pytest.raises(HemokitError, match="windows is None"):
+        stack_windows(hounsfield, None)
+    assert stack_windows(hounsfield, (name for name in NAMED)).shape == (7, 8, 5)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +121,7 @@ def test_bad_windows(window, sentence):
     "array, sentence",
     [
         (np.full((32, 32), 128, np.uint8), "8-bit values from 128 to 128.*already windowed JPG"),
-        (np.linspace(0, 255, 1024).reshape(32, 32), "values from 0 to 255.*already windowed JPG"),
+        (np.linspace(0, 255, 1024).round().reshape(32, 32), "values from 0 to 255.*already windowed JPG"),
         (np.linspace(0, 1, 1024).reshape(32, 32), "values from 0 to 1.*already windowed JPG"),
         (np.array([1.0, np.nan, np.inf]), "2 values that are NaN or infinite"),
         (np.array(["a"]), "numbers in Hounsfield units"),
