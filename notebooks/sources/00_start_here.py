@@ -59,7 +59,7 @@ from hemokit.tables import account
 # 3. **What kind** of hemorrhage is it?
 # 4. **How much** is it, in milliliters?
 #
-# Five earlier projects asked these questions with a computer. The course is built around them, and calls each by a
+# Five earlier projects put such questions to a computer. The course is built around them, and calls each by a
 # short name:
 #
 # - **northeastern**: Tzchori, Ravenelle, Pereira, Acevedo (Northeastern University): *Brain Hemorrhage Image
@@ -163,18 +163,25 @@ plt.show()
 
 # %% [markdown]
 # ## Is there blood, and where?
-# **Predict**: in the left picture below, where is the blood? Point at it, then look at the right one.
+# We take a bleed of middling size from the upper half of a head. **Predict**: in the left picture below, where is the
+# blood? Point at it, then look at the right one.
 
 # %%
-masked = table[(table["any"] == 1) & table["mask_path"].notna()]
-has_masks, kind, its_window = len(masked) > 0, source, window
+has_masks = table.loc[table["any"] == 1, "mask_path"].notna().any()
+outlined, kind, its_window = table, source, window
 if not has_masks:
     print("This folder has no masks, so the next picture shows a slice of the phantom.")
-    masked = open_dataset(phantom_root(seed=SEED)).query("any == 1")
+    outlined = open_dataset(phantom_root(seed=SEED))
     kind, its_window = "phantom", jpg_window
-positive = masked[masked["scan_id"] == masked["scan_id"].value_counts().idxmax()]
-row = positive.iloc[len(positive) // 2]
+upper = outlined["slice_index"] > outlined.groupby("scan_id")["slice_index"].transform("max") / 2
+masked = outlined[upper & (outlined["any"] == 1) & outlined["mask_path"].notna()]
+
+# %%
+masked = masked.assign(area=[read_mask(row).sum() for _, row in masked.iterrows()])
+masked = masked.sort_values("area")
+row = masked.iloc[len(masked) // 2]
 image, mask = read_image(row), read_mask(row)  # 0 is black and 1 white; True where there is blood
+print(f"slice {row['slice_id']}: {row['area']} of {mask.size} pixels are blood ({kind})")
 
 # %%
 # alt: The same slice twice in the brain window; on the right with the outline of the hemorrhage.
@@ -200,44 +207,41 @@ plt.show()
 # | IPH | intraparenchymal | inside the brain | a round spot, often with a dark rim |
 # | IVH | intraventricular | in the fluid chambers | a bright layer in the ventricles |
 #
-# Now one slice of each that shows one subtype alone. Where the data have masks, it is the one with the largest area of
-# blood.
+# Now a slice of each that shows one subtype alone; where the data have masks, the one with the largest area of blood in
+# the upper half of the head.
 
 # %%
-candidates = table.assign(area=0)
-if has_masks:
-    candidates = masked.assign(area=[read_mask(row).sum() for _, row in masked.iterrows()])
-alone = candidates[candidates[list(SUBTYPES)].sum(axis=1) == 1].sort_values("area")
-every = {subtype: alone[alone[subtype] == 1] for subtype in SUBTYPES}
-examples = {
-    subtype: rows.iloc[-1 if has_masks else len(rows) // 2]
-    for subtype, rows in every.items()
-    if len(rows)
-}
+candidates = masked if has_masks else table
+alone = candidates[candidates[list(SUBTYPES)].sum(axis=1) == 1]
+examples = {}
+for subtype in SUBTYPES:
+    rows = alone[alone[subtype] == 1]
+    if len(rows):
+        examples[subtype] = rows.iloc[-1 if has_masks else len(rows) // 2]
 missing = [subtype for subtype in SUBTYPES if subtype not in examples]
 print("shown:", ", ".join(examples))
-print("missing, never alone on a slice here:", ", ".join(missing) or "none")
+print("missing, never alone on such a slice:", ", ".join(missing) or "none")
 
 # %%
 # alt: One slice for each subtype of hemorrhage in the brain window: epidural, intraparenchymal, intraventricular,
-# alt: subarachnoid, subdural, as far as the data have a slice with that subtype alone. Where there are masks, a second
-# alt: row shows the same slices with the blood outlined.
-num_rows = 2 if has_masks else 1
-size = 15, 3.3 * num_rows + 0.5
-fig, axes = plt.subplots(
-    num_rows, len(examples), figsize=size, squeeze=False, layout="constrained"
-)
-for column, (subtype, row) in zip(axes.T, examples.items()):
-    image = read_image(row)
-    show_slice(image, ax=column[0], title=f"{SHORT[subtype]} {subtype}")
+# alt: subarachnoid, subdural, as far as the data have a slice with that subtype alone. Where there are masks, the same
+# alt: slice stands below each once more, with the blood outlined.
+each, lines = (2 if has_masks else 1), -(-len(examples) // 3)  # rows of a slice; lines of three
+size = 10.5, 3.6 * each * lines
+fig, axes = plt.subplots(each * lines, 3, figsize=size, squeeze=False, layout="constrained")
+for place, (subtype, row) in enumerate(examples.items()):
+    column = axes[place // 3 * each :, place % 3]
+    show_slice(read_image(row), ax=column[0], title=f"{SHORT[subtype]} {subtype}")
     if has_masks:
-        show_slice(image, mask=read_mask(row), ax=column[1])
+        show_slice(read_image(row), mask=read_mask(row), ax=column[1], title="blood outlined")
+for ax in axes.flat:
+    ax.set_axis_off()
 fig.suptitle(f"One slice a subtype, {window}, {source}")
 plt.show()
 
 # %% [markdown]
 # If you saw little before you had outlines or names, that is normal: reading such slices takes a radiologist years to
-# learn. Where there are outlines, these are the largest bleeds of their kind, and so the easy ones. A thin subarachnoid
+# learn. Where there are outlines, these are the largest bleeds of their kind, and so the easier ones. A thin subarachnoid
 # bleed, or a little blood in a ventricle, is much easier to miss.
 
 # %% [markdown]
