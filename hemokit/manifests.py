@@ -4,6 +4,7 @@ The facts stand in `data_manifests/<name>.toml`; this module reads them and find
 `hemokit.integrity` compares a folder with them.
 """
 
+import os
 import tomllib
 from functools import lru_cache
 from itertools import islice
@@ -12,6 +13,7 @@ from typing import NamedTuple
 
 from hemokit.checks import HemokitError, check_choice, problem
 
+_NUMBERS = ("counts", "file_counts", "slice_offsets")  # tables of whole numbers
 PURPOSES = ("all", "classification", "segmentation")
 _INSIDE = Path(__file__).parent / "data_manifests"  # in an installed package
 FOLDER = _INSIDE if _INSIDE.is_dir() else Path(__file__).parent.parent / "data_manifests"  # in a clone
@@ -30,6 +32,7 @@ class Manifest(NamedTuple):
 
     `layout` are the patterns that make a folder this data set, `files` others that belong to it,
     `counts` numbers of the complete slice table, `file_counts` numbers of files per pattern,
+    `slice_offsets` says per patient by how much its slice numbers exceed those of the data set's JPG form,
     `checksums` the file of checksums beside the manifest. Empty strings mean "not known" or "none".
     """
 
@@ -47,6 +50,7 @@ class Manifest(NamedTuple):
     files: tuple = ()
     counts: dict = {}  # noqa: RUF012 - never changed
     file_counts: dict = {}  # noqa: RUF012
+    slice_offsets: dict = {}  # noqa: RUF012
     known_bad: tuple = ()
 
 
@@ -78,6 +82,15 @@ def read_manifest(name):
     _check_keys(content, Manifest, path)
     content["known_bad"] = tuple(_known_bad(entry, path) for entry in content.get("known_bad", []))
     return Manifest(**{key: tuple(value) if isinstance(value, list) else value for key, value in content.items()})
+
+
+def counts_in_words(manifest):
+    """What the complete data set holds, in one line; of its files where no slices were counted."""
+    bad = sum(bad.purpose == "all" for bad in manifest.known_bad)
+    left_out = f" ({bad} known damaged file left out)" if bad == 1 else f" ({bad} known damaged files left out)"
+    counts = [f"{count:,} {what.replace('_', ' ')}" for what, count in manifest.counts.items()]
+    files = [f"{count:,} files {pattern}" for pattern, count in manifest.file_counts.items()]
+    return (", ".join(counts or files) or "not counted") + left_out * (bad > 0)
 
 
 def known_bad(name, purpose="all"):
@@ -129,16 +142,19 @@ def is_phantom(root):
 
 
 def _folders(folder):
-    """Visible subfolders; a folder of hundreds of patients or images holds no data set one level deeper."""
-    entries = list(islice(folder.iterdir(), 500))
+    """Visible subfolders; none of a folder that may not be read, or of one of hundreds of patients or images."""
+    try:
+        entries = list(islice(folder.iterdir(), 500))
+    except PermissionError:  # such as lost+found
+        return []
     if len(entries) == 500:
         return []
-    return sorted(entry for entry in entries if not entry.name.startswith(".") and entry.is_dir())
+    return sorted(entry for entry in entries if not entry.name.startswith(".") and os.path.isdir(entry))
 
 
 def _check_keys(content, kind, path):
     """Every key known, every value of the kind that its default has (str where there is none)."""
-    types = {"layout": list, "files": list, "counts": dict, "file_counts": dict, "known_bad": list}
+    types = {"layout": list, "files": list, **dict.fromkeys(_NUMBERS, dict), "known_bad": list}
     for key in content:
         if key not in kind._fields:
             known = ", ".join(kind._fields)
@@ -152,7 +168,7 @@ def _check_keys(content, kind, path):
         raise problem(f"the key {missing[0]!r} is missing", "all of " + ", ".join(missing), "Add it.", file=path)
     for key in ("layout", "files"):
         _check_each(content.get(key, []), str, key, path)
-    for key in ("counts", "file_counts"):
+    for key in _NUMBERS:
         _check_each(content.get(key, {}).values(), int, key, path)
 
 

@@ -2,6 +2,7 @@
 
 import dataset_trees as trees
 import numpy as np
+import pandas as pd
 import pytest
 
 from hemokit.checks import HemokitError
@@ -77,6 +78,13 @@ def test_missing_and_blank_demographics(jpg):
         ("84,18,", "84,180,", "the value is '180', but expected at least 0 and at most 130"),
         ('"Male"', '"male?"', "row 4, column 'Gender': the value is 'male\\?'"),
         ("84,18,", "49,18,", "row 4: patient 049 is listed a second time"),
+        ("84,18,", "84.0,18,", "row 4, column 'Patient Number': the value is '84.0', but expected a patient's number"),
+        ("84,18,", " 84,18,", "row 4, column 'Patient Number': the value is ' 84'"),
+        (
+            '"Note"\n',
+            f'"{"x" * 200_000}"\n',
+            "patient_demographics.csv: reading the header failed .Error: field larger",
+        ),
         ('"Gender"', '"Sex"', "expected one that starts with 'Gender'"),
     ],
 )
@@ -155,6 +163,16 @@ def test_jpg_masks_above_127(jpg):
     expected = np.zeros((72, 88), bool)
     expected[16:32, 8:40] = True
     np.testing.assert_array_equal(read_mask(row), expected)
+
+
+def test_renders_of_two_sizes(jpg):
+    """A bone image of another size than the brain image is named with both sizes."""
+    row = open_dataset(jpg).iloc[0]
+    trees.write_jpg(jpg / "Patients_CT/049/bone/1.jpg", np.zeros((40, 56), np.uint8))
+    with pytest.raises(
+        HemokitError, match="bone/1.jpg: the bone image is 56 x 40 pixels, but expected 88 x 72, as the"
+    ):
+        read_image(row, windows=("brain", "bone"))
 
 
 def test_odd_jpg_masks(jpg):
@@ -274,3 +292,49 @@ def test_nifti_twice_and_orphans(nifti):
     trees.write_nifti(nifti / "ct_scans" / "49.nii.gz", trees.nifti_volume(3, 49))
     with pytest.raises(HemokitError, match="patient 049 has 049.nii and 49.nii.gz"):
         open_dataset(nifti)
+
+
+def test_nifti_without_orientation(nifti):
+    """A header that states no orientation is taken as published (LAS), and that is noted."""
+    for name in ("ct_scans", "masks"):
+        path = nifti / name / "049.nii"
+        data = bytearray(path.read_bytes())
+        data[252:256] = bytes(4)  # qform_code and sform_code
+        path.write_bytes(data)
+    table = open_dataset(nifti)
+    assert "1 volumes (049) have headers without orientation: taken as LAS, as published" in noted(table)
+    np.testing.assert_array_equal(read_hounsfield(table.iloc[2]), trees.nifti_volume(3, 49)[2])
+    assert int(read_mask(table.iloc[2]).sum()) == 9 and not read_mask(table.iloc[0]).any()
+
+
+def test_nifti_with_another_orientation(nifti):
+    """A header that says RAS is followed: mirrored against plain np.rot90, left stays left, and it is noted."""
+    volume, mask = trees.nifti_volume(3, 49), np.zeros((3, 8, 9), np.uint8)
+    for name, array in (("ct_scans", volume), ("masks", mask)):
+        trees.write_nifti(nifti / name / "049.nii", array, diagonal=(0.5, 0.5, 5.0))
+    table = open_dataset(nifti)
+    assert "1 volumes (049) run to RAS, not to LAS as published: the header is followed" in noted(table)
+    np.testing.assert_array_equal(read_hounsfield(table.iloc[2]), volume[2, :, ::-1])
+    assert "LAS" not in noted(open_dataset(trees.ct_ich_nifti(nifti.parent / "as published")))
+
+
+def test_numbers_of_the_jpg_form(nifti):
+    """Patient 051's numbers are 9 higher than in the JPG form, where none is below 1; the others' are equal."""
+    rows = [*trees.JPG_ROWS[:3], "51,9,0,0,0,0,0,1,0", "51,10,0,0,0,0,0,1,0"]
+    trees.write_diagnosis(nifti / "hemorrhage_diagnosis_raw_ct.csv", rows)
+    trees.write_nifti(nifti / "ct_scans" / "051.nii", trees.nifti_volume(10, 51))
+    table = open_dataset(nifti)
+    assert str(table["jpg_slice_number"].dtype) == "Int64"
+    assert table["jpg_slice_number"].tolist() == [1, 2, 3, pd.NA, 1]
+    assert "slice numbers exceed those of the JPG form (051 by 9): match the forms by jpg_slice_number" in noted(table)
+    (nifti / "README.txt").write_text("PHANTOM: synthetic")
+    assert open_dataset(nifti)["jpg_slice_number"].tolist() == [1, 2, 3, 9, 10]
+
+
+def test_nifti_strange_entries(nifti):
+    """Files that are no volumes are counted and named."""
+    (nifti / "ct_scans" / "notes.txt").write_text("x")
+    (nifti / "masks" / "049_old.nii").write_text("x")
+    (nifti / "masks" / ".hidden").write_text("x")
+    note = "entries of ct_scans and masks that are no volumes, not used: 2 (ct_scans/notes.txt, masks/049_old.nii)"
+    assert note in noted(open_dataset(nifti))

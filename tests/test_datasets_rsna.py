@@ -38,11 +38,14 @@ def test_labels_against_pandas(tmp_path, data):
     """Any images, with rows in any order, in blocks of any size, LF or CRLF: as pandas' pivot gives it."""
     letters = "0123456789abcdefXYZ_-"
     ids = data.draw(st.lists(st.text(letters, min_size=9, max_size=9), min_size=1, max_size=8, unique=True))
-    flags = {f"ID_{name}": data.draw(st.text("01", min_size=6, max_size=6)) for name in ids}
+    flags = {f"ID_{name}": data.draw(st.text("01", min_size=5, max_size=5)) for name in ids}
+    flags = {name: five + max(five) for name, five in flags.items()}  # any = 1 where a subtype is 1
     lines = data.draw(st.permutations(trees.rsna_lines(flags)))
     path = write_lines(tmp_path / "labels.csv", lines)
     if data.draw(st.booleans()):
         path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n")[:-2])
+    with open(path, "ab") as stream:
+        stream.write(data.draw(st.sampled_from([b"", b"\n", b"\r\n\r\n", b"\n" * 300])))  # blank lines at the end
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rsna_labels, "BLOCK", data.draw(st.integers(20, 200)))
         labels, twice = rsna_labels.read_rsna_labels(path)
@@ -86,6 +89,13 @@ def test_wrong_row(row, match, tmp_path):
     lines[1] = row
     with pytest.raises(HemokitError, match=match):
         rsna_labels.read_rsna_labels(write_lines(tmp_path / "labels.csv", lines))
+
+
+def test_contradicting_any(root):
+    """An `any` against its subtypes is named with the file and its row."""
+    trees.write_rsna_csv(root / rsna.CSV, trees.RSNA_LABELS | {"ID_00000000b": "100000"})
+    with pytest.raises(HemokitError, match="stage_2_train.csv, row 13: ID_00000000b has any = 0 against its subtypes"):
+        open_dataset(root)
 
 
 def test_missing_row_and_header(tmp_path):
@@ -160,7 +170,9 @@ def test_damaged_and_constant_files(root):
     table = open_dataset(root)
     assert dropped(table) == {refused: ("ID_00000000a",)} and len(table) == 3
     assert any("refused files: 1, the first: " in note and "00000000a.dcm" in note for note in account(table).notes)
+    assert any(note.startswith("pixels: not looked at") for note in account(table).notes)
     table = open_dataset(root, check_pixels=True)
+    assert not any(note.startswith("pixels") for note in account(table).notes)
     constant = "constant image: every pixel has the same value"
     assert dropped(table) == {refused: ("ID_00000000a",), constant: ("ID_00000000d",)}
 
@@ -231,6 +243,10 @@ def test_kept_headers_remember_errors_and_pixels(root, tmp_path):
     assert len(open_dataset(root, headers=keep)) == len(open_dataset(root, headers=keep)) == 3
     for _ in range(2):
         assert len(open_dataset(root, headers=keep, check_pixels=True)) == 2
+    with pytest.raises(HemokitError, match="headers is a folder, but expected the path of a CSV file"):
+        open_dataset(root, headers=tmp_path)
+    with pytest.raises(HemokitError, match="headers is 5 .int., but expected a path"):
+        open_dataset(root, headers=5)
     keep.write_text("slice_id\n")
     with pytest.raises(HemokitError, match="lacks the column"):
         open_dataset(root, headers=keep)

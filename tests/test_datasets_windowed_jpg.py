@@ -1,5 +1,7 @@
 """Window-rendered JPGs: folders, colors, sizes, flagged names, patients, and polygons joined as masks."""
 
+import shutil
+
 import dataset_trees as trees
 import numpy as np
 import pandas as pd
@@ -68,12 +70,31 @@ def test_missing_window(root):
     table = open_dataset(root)
     assert dropped(table)["no brain_window render"] == ("ID_00000000c",)
     row = table[table["slice_id"] == "ID_00000000a"].iloc[0]
-    with pytest.raises(HemokitError, match="ID_00000000a has no subdural_window render"):
+    with pytest.raises(HemokitError, match="ID_00000000a has no subdural_window image"):
         read_image(row, windows=("brain_window", "subdural_window"))
     assert pd.isna(row["subdural_window_path"]) and pd.isna(row["max_contrast_window_path"])
     assert len(open_dataset(root, required=())) == 3
     with pytest.raises(HemokitError, match="required is 'bone', but expected one of 'brain_window'"):
         open_dataset(root, required=("bone",))
+
+
+def test_renders_of_two_sizes(root):
+    """Channels of several sizes are no image: the file and both sizes are named."""
+    row = open_dataset(root).iloc[0]
+    trees.write_jpg(
+        root / "renders/normal/subdural_window/ID_00000000a.jpg", trees.bone_colors(np.zeros((40, 56), int))
+    )
+    with pytest.raises(
+        HemokitError, match="subdural_window image is 56 x 40 pixels, but expected 64 x 48, as the brain"
+    ):
+        read_image(row, windows=("brain_window", "subdural_window"))
+
+
+def test_two_label_folders(root):
+    """Labels in two folders are refused, with both names: which are right?"""
+    shutil.copytree(root / "HemorrhageLabels", root / "Old labels")
+    with pytest.raises(HemokitError, match="'HemorrhageLabels' and 'Old labels' hold labels, but expected one folder"):
+        open_dataset(root)
 
 
 def test_odd_sizes(root):
@@ -217,6 +238,11 @@ def test_patients_from_a_file(root, tmp_path):
     path.write_text("slice_id,patient_id,scan_id,slice_index\nID_00000000a,7,S,-3\n")
     with pytest.raises(HemokitError, match="row 2, column 'slice_index': the value is '-3'"):
         open_dataset(root, patients=path)
+    with pytest.raises(HemokitError, match="patients is 5 .int., but expected a path"):
+        open_dataset(root, patients=5)
+    half = pd.DataFrame({"slice_id": ["ID_00000000a"], "patient_id": ["7"], "slice_index": [0.5]})
+    with pytest.raises(HemokitError, match="slice 'ID_00000000a' has slice_index = 0.5, but expected a whole number"):
+        open_dataset(root, patients=half)
     path.write_text("slice,patient\n")
     with pytest.raises(HemokitError, match="lacks the column"):
         open_dataset(root, patients=path)

@@ -67,6 +67,7 @@ def test_manifest_is_read(tmp_path):
         ('title = "t"', "", "the key 'title' is missing"),
         ('["a", "b"]', '"a"', "layout is str, but expected list"),
         ('["a", "b"]', "[1]", "layout holds 1, but expected str"),
+        ("[counts]", "[slice_offsets]\n051 = 0.5\n[counts]", "slice_offsets holds 0.5, but expected int"),
         ("patients = 3", "patients = true", "counts holds True, but expected int"),
         ("[[known_bad]]", "[known_bad]", "known_bad is dict, but expected list"),
         ('reason = "r"', "", "expected exactly id, for and reason"),
@@ -269,6 +270,45 @@ def test_faults_inside(tree):
     found, wrong = findings(tree)
     assert "column 'Intraventricular': the value is '9'" in found["slice table"].found
     assert found["checksums"].found.startswith("no list of checksums")
+
+
+@pytest.mark.parametrize("content", [lambda whole: whole[:400], lambda whole: b"", lambda whole: whole[:-2]])
+def test_a_damaged_image_is_found_without_checksums(tree, content):
+    """Cut to 400 bytes, empty, or without its end: a fault that names the file; the pixels were not looked at."""
+    (tree / "README.txt").write_text("PHANTOM: synthetic")
+    found, wrong = findings(tree)
+    assert not wrong and re.fullmatch(r"\d+ are whole \(headers and ends\)", found["image files"].found)
+    said = "Nothing wrong was found. Not looked at: the pixels inside image files, as there is no list of checksums."
+    assert integrity.verdict(found.values()) == said
+    jpg = tree / "Patients_CT/049/brain/1.jpg"
+    jpg.write_bytes(content(jpg.read_bytes()))
+    found, wrong = findings(tree)
+    assert wrong == [found["image files"]] and "damaged: Patients_CT/049/brain/1.jpg. The first:" in wrong[0].found
+    assert integrity.verdict(found.values()).startswith("1 wrong. Not looked at: the pixels")
+
+
+def test_verdict_with_checksums(tree):
+    """Files that were compared are known to be right; one that is not in the list is not."""
+    (tree / "README.txt").write_text("PHANTOM: synthetic")
+    path = make_list(tree)
+    last = integrity.verdict(integrity.check_root(tree, checksums=path))
+    assert last == "Nothing wrong was found. Every file was compared with its checksum."
+    (tree / "new.txt").write_text("x")
+    last = integrity.verdict(integrity.check_root(tree, checksums=path))
+    assert last.endswith("Not looked at: the pixels inside files that no list of checksums names.")
+
+
+@pytest.mark.parametrize("layout", ["ct_ich_nifti", "rsna"])
+def test_a_damaged_volume_or_dicom_is_found(layout, tmp_path):
+    """Cut in the middle: one fault more than before."""
+    tree = getattr(trees, layout)(tmp_path / "tree")
+    (tree / "README.txt").write_text("PHANTOM: synthetic")
+    found, wrong = findings(tree)
+    assert found["image files"].ok
+    before = len(wrong)
+    path = min(path for path in tree.rglob("*") if path.suffix in (".nii", ".dcm"))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    assert len(findings(tree)[1]) == before + 1
 
 
 def test_no_data_set(tmp_path):

@@ -7,13 +7,12 @@
 Which reader is right is seen from the folder; the table is the same whatever the layout.
 """
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
 from hemokit.checks import check_choice, check_columns, problem
 from hemokit.datasets import ct_ich_jpg, ct_ich_nifti, rsna, windowed_jpg
+from hemokit.datasets.paths import existing_folder, told_if_unreadable
 from hemokit.labels import ANY
 from hemokit.manifests import read_manifest
 from hemokit.windows import Window, stack_windows
@@ -34,8 +33,8 @@ def open_dataset(root, name=None, **options):
         the slice table (see `hemokit.tables`); `account(table)` says what was left out, and why.
 
     Raises:
-        HemokitError: no such folder, no data set in it, several in it, an option the reader does not
-            have, and whatever is wrong with its files.
+        HemokitError: no such folder, no data set in it, several in it, a folder or file that cannot be
+            opened, an option the reader does not have, and whatever is wrong with its files.
     """
     name, inside = find_dataset(root, name)
     known = READERS[name].read_table.__kwdefaults__ or {}
@@ -43,7 +42,8 @@ def open_dataset(root, name=None, **options):
         if option not in known:
             came = f"the option {option!r} was given"
             raise problem(came, f"one of {', '.join(known) or 'none'} for {name}", "Leave it out, or correct its name.")
-    return READERS[name].read_table(inside, **options)
+    with told_if_unreadable(inside):
+        return READERS[name].read_table(inside, **options)
 
 
 def find_dataset(root, name=None):
@@ -55,12 +55,13 @@ def find_dataset(root, name=None):
     Returns:
         (name, Path): the key of `READERS`, and `root` or a folder in it.
     """
-    root = _existing_folder(root)
-    if name is None:
-        return _recognize(root)
-    inside = READERS[check_choice(name, READERS, "name")].find(root)
-    if inside is None:
-        raise _not_found(root, [name])
+    root = existing_folder(root)
+    with told_if_unreadable(root):
+        if name is None:
+            return _recognize(root)
+        inside = READERS[check_choice(name, READERS, "name")].find(root)
+        if inside is None:
+            raise _not_found(root, [name])
     return name, inside
 
 
@@ -178,17 +179,6 @@ def read_volume(scan_rows, *, read=read_hounsfield, allow_gaps=False):
     return np.stack(slices)
 
 
-def _existing_folder(root):
-    root = Path(root).expanduser()
-    if root.is_dir() and any(root.iterdir()):
-        return root.resolve()
-    came = (
-        "there is a file" if root.is_file() else "the folder is empty" if root.is_dir() else "there is no such folder"
-    )
-    remedy = "Give the folder of the data set; unpack it first if it is an archive."
-    raise problem(came, "the folder of a data set", remedy, file=root)
-
-
 def _recognize(root):
     """(name, folder) of the one data set in `root`."""
     found = {name: inside for name, reader in READERS.items() if (inside := reader.find(root)) is not None}
@@ -196,7 +186,7 @@ def _recognize(root):
         raise _not_found(root, READERS)
     if len(found) > 1:
         listed = ", ".join(f"{name} in {inside}" for name, inside in found.items())
-        raise problem(f"{listed} were found", "one data set", "Pass name=, or the folder of one of them.", file=root)
+        raise problem(f"{listed} were found", "one data set", "Give the folder of one of them.", file=root)
     return next(iter(found.items()))
 
 
@@ -204,12 +194,18 @@ def _not_found(root, names):
     wanted = "; ".join(f"{name}: {' and '.join(read_manifest(name).layout)}" for name in names)
     there = sorted(entry.name for entry in root.iterdir())
     listed = ", ".join(there[:8]) + (f" and {len(there) - 8} more" if len(there) > 8 else "")
+    above = next((folder for folder in root.parents[:2] if any(_starts_in(folder, name) for name in names)), None)
     return problem(
         f"no data set was found (there is {listed})",
         f"one of these layouts ({wanted})",
-        "Give the folder that holds these, unpacked.",
+        f"Did you mean the folder around it, {above}?" if above else "Give the folder that holds these, unpacked.",
         file=root,
     )
+
+
+def _starts_in(folder, name):
+    """Whether a data set of this layout starts in just this folder."""
+    return all(any(folder.glob(pattern)) for pattern in read_manifest(name).layout)
 
 
 def _as_mapping(row):

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from hemokit.checks import problem
+from hemokit.formats.bounded import library_errors
 from hemokit.formats.csv_files import flag_column, float_column, integer_column, read_csv
 from hemokit.labels import ANY, LABELS, SUBTYPES
 from hemokit.manifests import is_phantom, known_bad
@@ -97,7 +98,8 @@ def read_demographics(path):
         empty frame.
 
     Raises:
-        HemokitError: a patient twice, an age that is no number from 0 to 130, another sex.
+        HemokitError: a patient twice, a patient's number in another form (49.0), an age that is no number
+            from 0 to 130, another sex.
     """
     if not path.is_file():
         return _demographics([], [], []), (f"age and sex: none, because {path.name} is not in this folder",)
@@ -105,7 +107,13 @@ def read_demographics(path):
     number, age, sex = (_column_starting(table, start) for start in ("Patient Number", "Age", "Gender"))
     patients = table[table[number].str.fullmatch(r"\d+")]
     patients.attrs["file"] = str(path)
-    summaries = len(table) - len(patients)
+    others = table[number][~table.index.isin(patients.index)]
+    wrong = others[others.str.match(r"\s*[-+]?\d")]
+    if len(wrong):
+        came, remedy = f"the value is {wrong.iloc[0]!r}", "Correct it; a summary row has words or nothing there."
+        row = int(wrong.index[0])
+        raise problem(came, "a patient's number in plain digits", remedy, file=path, row=row, column=number)
+    summaries = len(others)
     notes = (f"{summaries} rows of {path.name} are about no single patient and were not used",) if summaries else ()
     ids = [patient_name(value) for value in integer_column(patients, number)]
     if len(set(ids)) < len(ids):
@@ -124,7 +132,8 @@ def _demographics(ids, ages, sexes):
 
 def _header_rows(path):
     """2 where the second row starts with an empty cell under "Patient Number", else 1."""
-    with open(path, encoding="utf-8-sig", errors="replace", newline="") as stream:
+    encoding = {"encoding": "utf-8-sig", "errors": "replace"}  # what is wrong in it is told by read_csv
+    with library_errors(path, "reading the header"), open(path, newline="", **encoding) as stream:
         rows = csv.reader(stream)
         next(rows, None)
         second = next(rows, [])

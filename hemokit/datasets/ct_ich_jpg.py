@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pandas as pd
 
-from hemokit.checks import check_choice, problem
+from hemokit.checks import problem
 from hemokit.datasets.ct_ich import (
     bad_patient_notes,
     join_demographics,
@@ -17,6 +17,7 @@ from hemokit.datasets.ct_ich import (
     read_diagnosis,
     slice_name,
 )
+from hemokit.datasets.renders import read_renders
 from hemokit.formats.image_files import read_image_file, read_image_size
 from hemokit.manifests import find_root, read_manifest
 from hemokit.tables import Drop, build_table
@@ -108,13 +109,10 @@ def _counted(sentence, names):
 
 def read_image(row, windows):
     """Read the renders named in `windows`: float32 (height, width, len(windows)) in [0, 1]."""
-    return np.stack([_read_render(row, window) for window in windows], axis=-1)
+    return read_renders(row, windows, RENDERS, _read_gray)
 
 
-def _read_render(row, window):
-    path = row[RENDERS[check_choice(window, RENDERS, "window")]]
-    if pd.isna(path):
-        raise problem(f"slice {row['slice_id']} has no {window} image", "a JPG for it", "Leave the slice out here.")
+def _read_gray(path):
     return read_image_file(path, channels=1).astype(np.float32) / np.float32(255)
 
 

@@ -3,6 +3,13 @@
 SliceNumber of the CSV counts along the file's third axis from 1; slice_index counts from the neck
 upward, which is the same wherever the header says that this axis runs upward. A volume may have more
 slices than the CSV has rows: those slices have no label and are left out, and counted.
+
+The published volumes are described as giving the view of the JPGs by `np.rot90(volume[:, :, k])`: their axes
+run to Left, Anterior and Superior ("LAS"). A header that says something else is followed, so that left stays
+left, and one that says nothing is taken as LAS; both are noted in the account.
+
+The slice numbers of a few patients are not those of the JPG form (`slice_offsets` in the manifest): the two
+forms are matched by patient_id and jpg_slice_number, not by slice_id.
 """
 
 import re
@@ -10,7 +17,7 @@ import re
 import numpy as np
 import pandas as pd
 
-from hemokit.checks import problem
+from hemokit.checks import HemokitError, problem
 from hemokit.datasets.ct_ich import (
     bad_patient_notes,
     join_demographics,
@@ -20,12 +27,13 @@ from hemokit.datasets.ct_ich import (
     slice_name,
 )
 from hemokit.formats.nifti_files import check_same_grid, read_nifti_header, read_nifti_volume
-from hemokit.manifests import find_root, read_manifest
+from hemokit.manifests import find_root, is_phantom, read_manifest
 from hemokit.tables import Drop, build_table
 
 NAME = "ct_ich_nifti"
 SPACING = ("slice_spacing_mm", "row_spacing_mm", "column_spacing_mm")
-_FACTS = ("image_path", "mask_path", "num_slices", "upward", *SPACING)
+_FACTS = ("image_path", "mask_path", "num_slices", "upward", "orientation", *SPACING)
+_PUBLISHED = "LAS"  # where the axes of the published volumes run to
 _VOLUME = re.compile(r"(\d+)\.nii(\.gz)?", re.ASCII)
 
 
@@ -41,14 +49,18 @@ def read_table(root):
         root: what `find` gives.
 
     Returns:
-        the slice table, with fracture, age_years, sex and the spacings in mm besides the usual columns.
+        the slice table, with fracture, age_years, sex and the spacings in mm besides the usual columns; and
+        with jpg_slice_number (nullable Int64): the number of the same slice in the JPG form, whose
+        slice_index is this minus 1. It is missing where it would be below 1, and may lie beyond the last JPG,
+        because the volumes have more slices.
 
     Raises:
         HemokitError: as `ct_ich.read_diagnosis` and `ct_ich.read_demographics`; a header that cannot be
             trusted; a mask that does not lie on the grid of its scan.
     """
     diagnosis = read_diagnosis(root / "hemorrhage_diagnosis_raw_ct.csv")
-    scans, masks = _list_volumes(root / "ct_scans"), _list_volumes(root / "masks")
+    scans, strangers = _list_volumes(root / "ct_scans")
+    masks, more = _list_volumes(root / "masks")
     facts = _read_headers(scans, masks)
     rows = diagnosis.rows.assign(dataset=NAME).join(facts, on="patient_id")
     absent, beyond = rows["image_path"].isna(), rows["slice_number"] > rows["num_slices"]
@@ -61,49 +73,88 @@ def read_table(root):
         Drop("listed with a SliceNumber beyond the end of the volume", tuple(rows.index[beyond])),
         Drop("a slice of a volume that hemorrhage_diagnosis_raw_ct.csv does not list", unlabeled),
     )
-    rows = rows[~absent & ~beyond]
+    rows, numbers = _with_jpg_numbers(rows[~absent & ~beyond], root)
     downward = rows["num_slices"] - rows["slice_number"]  # SliceNumber then counts from the top of the head
     rows = rows.assign(slice_index=rows["slice_index"].where(rows["upward"].astype(bool), downward).astype(int))
-    rows = rows.drop(columns=["slice_number", "num_slices", "upward"])
+    rows = rows.drop(columns=["slice_number", "num_slices", "upward", "orientation"])
     rows, notes = join_demographics(rows, root / "Patient_demographics.csv")
     orphans = sorted(set(masks) - set(scans))
     if orphans:
         notes += (f"{len(orphans)} masks have no scan ({', '.join(orphans[:3])})",)
+    if strangers or more:
+        listed = ", ".join([*strangers, *more][:3])
+        notes += (f"entries of ct_scans and masks that are no volumes, not used: {len(strangers + more)} ({listed})",)
+    notes += (*_orientation_notes(facts["orientation"]), *numbers)
     notes += (*mask_notes(rows), *bad_patient_notes(rows, NAME, root))
     return build_table(rows, rows_in=diagnosis.rows_in + len(unlabeled), drops=drops, notes=notes)
 
 
 def _list_volumes(folder):
-    """dict patient_id -> path of the volume; none where there is no such folder."""
-    found = {}
+    """dict patient_id -> path of the volume, and names of what is none; both empty where there is no such folder."""
+    found, other = {}, []
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         match = _VOLUME.fullmatch(path.name)
         if not match:
+            other += [] if path.name.startswith(".") else [f"{folder.name}/{path.name}"]
             continue
         name = patient_name(int(match[1]))
         if name in found:
             came = f"patient {name} has {found[name].name} and {path.name}"
             raise problem(came, "one volume a patient", "Remove one of them.", file=folder)
         found[name] = path
-    return found
+    return found, other
 
 
 def _read_headers(scans, masks):
-    """One row a patient: paths, number of slices, spacing, and whether the third axis runs upward."""
+    """One row a patient: paths, number of slices, spacing, where the axes run to ("" if the header is silent)."""
     rows = {}
     for patient, path in scans.items():
-        header = read_nifti_header(path)
+        header, said = _read_header(path)
         mask = masks.get(patient)
         if mask is not None:
-            check_same_grid(path, mask)
+            check_same_grid(path, mask, assume=_PUBLISHED)
         third = header.orientation[2]
         if third not in "SI":
             came = f"the axes run towards {header.orientation}"
             raise problem(came, "the third axis from slice to slice, as SliceNumber counts", "Reorient it.", file=path)
-        facts = (str(path), str(mask) if mask else None, header.shape[2], third == "S", *header.volume_spacing_mm)
-        rows[patient] = facts
+        paths = str(path), str(mask) if mask else None
+        rows[patient] = (*paths, header.shape[2], third == "S", said, *header.volume_spacing_mm)
     frame = pd.DataFrame(list(rows.values()), index=list(rows), columns=list(_FACTS))
-    return frame.astype({"image_path": object, "mask_path": object})
+    return frame.astype({"image_path": object, "mask_path": object, "orientation": object})
+
+
+def _read_header(path):
+    """The header, and the orientation that it states: "" where it states none and is taken as LAS."""
+    try:
+        header = read_nifti_header(path)
+    except HemokitError:
+        return read_nifti_header(path, assume=_PUBLISHED), ""  # helps against a missing orientation alone
+    return header, header.orientation
+
+
+def _orientation_notes(orientations):
+    """Sentences on volumes whose headers do not say LAS."""
+    for said in sorted(set(orientations) - {_PUBLISHED}):
+        patients = list(orientations.index[orientations == said])
+        which = f"{len(patients)} volumes ({', '.join(patients[:3])})"
+        if said:
+            yield (
+                f"{which} run to {said}, not to {_PUBLISHED} as published: the header is followed, so left stays left, "
+                "and slices or their order differ from plain np.rot90(volume[:, :, k])"
+            )
+        else:
+            yield f"{which} have headers without orientation: taken as {_PUBLISHED}, as published"
+
+
+def _with_jpg_numbers(rows, root):
+    """Add jpg_slice_number; and a note that names the patients whose numbers differ."""
+    offsets = {} if is_phantom(root) else read_manifest(NAME).slice_offsets  # a phantom's patient 051 is another
+    pairs = zip(rows["patient_id"], rows["slice_number"], strict=True)
+    numbers = pd.Series([number - offsets.get(patient, 0) for patient, number in pairs], rows.index, dtype="Int64")
+    rows = rows.assign(jpg_slice_number=numbers.where(numbers >= 1))
+    here = [f"{patient} by {offset}" for patient, offset in offsets.items() if patient in set(rows["patient_id"])]
+    note = f"slice numbers exceed those of the JPG form ({', '.join(here)}): match the forms by jpg_slice_number"
+    return rows, (note,) if here else ()
 
 
 def read_hounsfield(row):
@@ -117,7 +168,7 @@ def read_mask(row):
 
 
 def _slice_of(row, path, kind):
-    volume = read_nifti_volume(path, kind=kind).array
+    volume = read_nifti_volume(path, kind=kind, assume=_PUBLISHED).array
     index = int(row["slice_index"])
     if not 0 <= index < len(volume):
         came = f"slice_index is {index}"
@@ -127,4 +178,4 @@ def _slice_of(row, path, kind):
 
 def image_shape(row):
     """(height, width) of the slice."""
-    return read_nifti_header(row["image_path"]).volume_shape[1:]
+    return read_nifti_header(row["image_path"], assume=_PUBLISHED).volume_shape[1:]

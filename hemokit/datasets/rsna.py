@@ -55,7 +55,7 @@ def read_table(root, *, headers=None, check_pixels=False, workers=1, progress=No
     paths = [files[name] for name in rows.index]
     rows = rows.assign(dataset=NAME, mask_path=None, slice_id=rows.index, image_path=paths)
     rows[["row_spacing_mm", "column_spacing_mm"]] = usable[["row_spacing_mm", "column_spacing_mm"]].astype(float)
-    notes = _notes(rows, facts, other)
+    notes = _notes(rows, facts, other, check_pixels)
     rows_in = len(labels) + len(twice) + sum(name not in labels.index for name in files)
     return build_table(rows.drop(columns=["position_mm", "same_place"]), rows_in=rows_in, drops=drops, notes=notes)
 
@@ -100,8 +100,10 @@ def _in_scans(places):
     return rows.rename_axis(None)
 
 
-def _notes(rows, facts, other):
+def _notes(rows, facts, other, check_pixels):
     notes = ["masks: none in this data set, so nothing that needs a segmentation mask can run on it"]
+    if not check_pixels:
+        notes.append("pixels: not looked at, so damaged or constant images may be here (check_pixels=True finds them)")
     errors = facts["error"][facts["error"] != ""]
     if len(errors):
         notes.append(f"refused files: {len(errors)}, the first: {errors.iloc[0]}")

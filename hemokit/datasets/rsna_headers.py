@@ -4,11 +4,11 @@ import math
 import os
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from pathlib import Path
 
 import pandas as pd
 
-from hemokit.checks import HemokitError
+from hemokit.checks import HemokitError, problem
+from hemokit.datasets.paths import path_of
 from hemokit.files import write_whole
 from hemokit.formats.csv_files import flag_column, float_column, integer_column, read_csv
 from hemokit.formats.dicom_files import read_dicom, read_dicom_header
@@ -35,6 +35,7 @@ def read_headers(paths, *, keep=None, check_pixels=False, workers=1, progress=No
         DataFrame indexed by slice_id with `FACTS`: position_mm is along the body (upward), lengths are in
         mm; error is the sentence for a file that cannot be used, else "".
     """
+    keep = None if keep is None else _file_to_keep(keep)
     known = _read_kept(keep, check_pixels) if keep else pd.DataFrame(columns=list(KEPT[1:]))
     stamps = {name: _stamp(path) for name, path in paths.items()} if keep else {}
     stamped = zip(known.index, known["bytes"], known["modified_us"], strict=True)
@@ -49,6 +50,14 @@ def read_headers(paths, *, keep=None, check_pixels=False, workers=1, progress=No
     if keep and todo:
         _write_kept(keep, facts, stamps, check_pixels)
     return facts
+
+
+def _file_to_keep(keep):
+    """The path `keep`, refused now if it is a folder, and not after hours of reading."""
+    path = path_of(keep, "headers")
+    if path.is_dir():
+        raise problem("headers is a folder", "the path of a CSV file", "Add the name of a file in it.", file=path)
+    return path
 
 
 def _read_all(paths, check_pixels, workers, progress):
@@ -78,7 +87,7 @@ def _stamp(path):
 
 def _read_kept(path, check_pixels):
     """The kept rows, indexed by slice_id: none without the file; with `check_pixels` those whose pixels were read."""
-    if not Path(path).is_file():
+    if not path.is_file():
         return pd.DataFrame(columns=list(KEPT[1:]))
     text = read_csv(path, columns=KEPT, unique="slice_id")
     rows = pd.DataFrame({"error": text["error"].to_numpy(object)}, index=text["slice_id"].to_numpy(object))

@@ -12,7 +12,7 @@ import pandas as pd
 from hemokit.checks import problem
 from hemokit.formats.bounded import file_size
 from hemokit.formats.csv_files import MAX_BYTES
-from hemokit.labels import LABELS
+from hemokit.labels import ANY, LABELS, SUBTYPES
 
 HEADER = b"ID,Label"
 ID_LENGTH = 12  # ID_ and nine letters or digits
@@ -42,7 +42,7 @@ def read_rsna_labels(path):
 
     Raises:
         HemokitError: a row of another form, an image listed twice with different values, an image with
-            fewer than six rows; each with the line.
+            fewer than six rows, an `any` that contradicts the subtypes; each with the line.
     """
     rows = _read_rows(path)
     codes, images = pd.factorize(rows.image)
@@ -59,12 +59,13 @@ def read_rsna_labels(path):
         raise problem(came, expected, "Find out which is right.", file=path, row=at + 2)
     names = _names(images)
     labels = pd.DataFrame(rows.value[first].reshape(-1, len(LABELS)), columns=list(LABELS), index=names)
+    _check_any(path, labels, first.reshape(-1, len(LABELS)))
     repeated = np.unique(codes[first[cells] != np.arange(len(cells))])
     return labels, tuple(names[repeated])
 
 
 def _read_rows(path):
-    """Read the file block by block, cut at line ends; `RowsOfLabels`."""
+    """Read the file block by block, cut at line ends; `RowsOfLabels`. Blank lines are fine at its end alone."""
     file_size(path, max_bytes=MAX_BYTES)
     parts, line, rest = [], 2, b""
     with open(path, "rb") as stream:
@@ -73,11 +74,13 @@ def _read_rows(path):
             came = f"the header is {header[:40].decode('utf-8', 'replace')!r}"
             raise problem(came, HEADER.decode(), "Is this the label file?", file=path, row=1)
         while block := stream.read(BLOCK):
-            block, _, tail = (rest + block).rpartition(b"\n")
-            rest = tail
-            if block:
-                parts.append(_parse_block(block + b"\n", path, line))
+            block = rest + block
+            last = block.rfind(b"\n", 0, len(block.rstrip(b"\r\n"))) + 1  # where the last line that is not blank starts
+            rest = block[last:]
+            if last:
+                parts.append(_parse_block(block[:last], path, line))
                 line += len(parts[-1].image)
+    rest = rest.rstrip(b"\r\n")
     if rest:
         parts.append(_parse_block(rest + b"\n", path, line))
     if not parts:
@@ -140,3 +143,13 @@ def _check_complete(path, first, codes, images):
         line = int(np.argmax(codes == image)) + 2
         came = f"{_names(images[image : image + 1])[0]}, listed first here, has no row for {LABELS[label]}"
         raise problem(came, "six rows an image", "Fetch the file again: it may be cut.", file=path, row=line)
+
+
+def _check_any(path, labels, lines):
+    """Raise unless any = 1 exactly where a subtype is 1; `lines` are the rows (images, labels) counted from 0."""
+    wrong = np.flatnonzero(labels[ANY].to_numpy() != labels[list(SUBTYPES)].to_numpy().max(axis=1))
+    if len(wrong):
+        at = int(wrong[0])
+        came = f"{labels.index[at]} has any = {labels[ANY].iloc[at]} against its subtypes"
+        row = int(lines[at, LABELS.index(ANY)]) + 2
+        raise problem(came, "any = 1 exactly where a subtype is 1", "Fetch the file again.", file=path, row=row)

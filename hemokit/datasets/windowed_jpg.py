@@ -8,12 +8,13 @@ There are no patient ids in this data set: join them with `patients`, or no spli
 """
 
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from hemokit.checks import HemokitError, check_choice, check_columns, problem
+from hemokit.datasets.paths import path_of
+from hemokit.datasets.renders import read_renders
 from hemokit.formats.bounded import library_errors
 from hemokit.formats.csv_files import flag_column, integer_column, read_csv
 from hemokit.formats.image_files import read_image_file, read_image_size
@@ -58,11 +59,12 @@ def read_table(root, *, patients=None, keep_odd_sizes=False, required=DEFAULT_WI
         path of each render, such as brain_window_path, missing where there is none.
 
     Raises:
-        HemokitError: as the readers of the CSV files; a slice under two class folders.
+        HemokitError: as the readers of the CSV files; a slice under two class folders; two label folders;
+            patients that contradict each other (see `tables.check_slice_table`).
     """
     for window in required:
         check_choice(window, WINDOWS, "required")
-    folder = next(root.glob("*/hemorrhage-labels.csv")).parent
+    folder = _label_folder(root)
     labels = _read_labels(folder / "hemorrhage-labels.csv")
     renders, notes = _list_renders(root / "renders")
     known = renders.index[renders.index.isin(labels.index)]
@@ -85,6 +87,14 @@ def read_table(root, *, patients=None, keep_odd_sizes=False, required=DEFAULT_WI
     notes += _NO_PATIENTS if patients is None else ()
     notes += (*_class_notes(rows), *more)
     return build_table(rows.drop(columns="class_folder"), rows_in=rows_in, drops=drops, notes=notes)
+
+
+def _label_folder(root):
+    folders = sorted(path.parent for path in root.glob("*/hemorrhage-labels.csv"))
+    if len(folders) > 1:
+        came = f"{' and '.join(repr(folder.name) for folder in folders)} hold labels"
+        raise problem(came, "one folder with hemorrhage-labels.csv", "Move the others out of it.", file=root)
+    return folders[0]
 
 
 def _leave_out(rows, drops, reason, wrong):
@@ -145,7 +155,8 @@ def _class_notes(rows):
 
 def _leave_out_odd(rows, drops, progress):
     """Leave out the slices whose first render has no readable header or not the most frequent size; and say why."""
-    paths = rows[list(RENDERS.values())].bfill(axis=1).iloc[:, 0]
+    columns = rows[list(RENDERS.values())].itertuples(index=False)
+    paths = [next(path for path in row if isinstance(path, str)) for row in columns]
     bar = progress_bar(paths, total=len(paths), description="reading sizes", progress=progress)
     errors, sizes = [], []
     for path in bar:
@@ -177,14 +188,13 @@ def _join_patients(rows, drops, patients):
     table = table.set_index("slice_id").reindex(columns=["patient_id", "scan_id", "slice_index"])
     unknown = ~rows.index.isin(table.index[table["patient_id"].notna()])
     rows, drops = _leave_out(rows, drops, "no patient in the table given as patients", unknown)
-    rows = rows.join(table)
-    rows["slice_index"] = rows["slice_index"].astype("Int64")
-    return rows, drops
+    return rows.join(table), drops
 
 
 def _read_patients(path):
     """A CSV file that says which patient a slice is of."""
-    table = read_csv(Path(path)).rename(columns={"Image": "slice_id"})
+    path = path_of(path, "patients")
+    table = read_csv(path).rename(columns={"Image": "slice_id"})
     table.attrs["file"] = str(path)
     check_columns(table, ["slice_id", "patient_id"], file=path)
     table["slice_id"] = table["slice_id"].str.removesuffix(".jpg")
@@ -221,14 +231,10 @@ def _join_polygons(rows, folder):
 
 def read_image(row, windows):
     """Read the renders named in `windows` as gray: float32 (height, width, len(windows)) in [0, 1]."""
-    return np.stack([_read_render(row, window) for window in windows], axis=-1)
+    return read_renders(row, windows, RENDERS, _read_gray)
 
 
-def _read_render(row, window):
-    path = row[RENDERS[window]]
-    if pd.isna(path):
-        came = f"slice {row['slice_id']} has no {window} render"
-        raise problem(came, "a JPG for it", f"Open the data set with required=({window!r},).")
+def _read_gray(path):
     return bone_to_gray(read_image_file(path, channels=3), file=path)
 
 
