@@ -5,7 +5,7 @@
 # >
 # > **You need**: lessons 00 and 01, and a little pandas.
 # >
-# > **Time**: 30 minutes to read, 10 seconds to run; half a minute more where the phantom must be made first.
+# > **Time**: 30 minutes to read, 10 seconds to run; a minute more where the phantoms must be made first.
 # >
 # > **Data**: the phantom as window-rendered JPGs with polygon labels; or your own folder of that layout. For any
 # > other folder, sections 1 to 5 use the phantom and section 6 shows yours.
