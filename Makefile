@@ -8,11 +8,12 @@ export PYTHON
 RUN := .venv/bin/python
 READY := .venv/ready
 
-# An environment belongs to the folder it was made in: after a move it is brought up to date again.
-$(shell [ "$$(cat $(READY) 2>/dev/null)" = "$$(pwd -P)" ] || rm -f $(READY))
+# An environment belongs to the folder it was made in, as its programs name it: after a move it is made again.
+MOVED := $(shell [ "$$(cat $(READY) 2>/dev/null)" = "$$(pwd -P)" ] || echo moved)
 
 .DEFAULT_GOAL := help
 .PHONY: help course test notebooks solutions format lint benchmark lock clean
+.PHONY: $(MOVED)
 
 help: ## list these commands
 	@echo "Usage: make COMMAND"
@@ -53,5 +54,5 @@ lock: $(READY) ## resolve requirements.txt anew from pyproject.toml (needs the n
 clean: ## remove the environment and everything that was made
 	rm -rf .venv build dist hemokit_run .pytest_cache .ruff_cache .hypothesis
 
-$(READY): requirements.txt pyproject.toml tools/setup_environment.sh
+$(READY): requirements.txt pyproject.toml tools/setup_environment.sh $(MOVED)
 	@tools/setup_environment.sh

@@ -5,14 +5,21 @@ Exit codes: 0 done; 1 done, and something is wrong (a finding, a failed lesson);
 """
 
 import os
+import re
+import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Annotated
 
-import typer
+try:
+    import typer
 
-from hemokit import __version__
-from hemokit.checks import HemokitError, problem
+    from hemokit import __version__
+    from hemokit.checks import HemokitError, problem
+except KeyboardInterrupt:  # before main can hear it
+    print("hemokit: interrupted", file=sys.stderr)
+    raise SystemExit(130) from None
 
 PLAIN = {
     "add_completion": False,
@@ -27,25 +34,86 @@ app.add_typer(data, name="data")
 
 def main(arguments=None):
     """Run the command line and return its exit code; an error of the user's is one sentence, never a traceback."""
+    stop = _Stop()
     try:
         code = app(arguments, prog_name="hemokit", standalone_mode=False)
         sys.stdout.flush()
     except HemokitError as error:
-        return _refuse(str(error))
+        return stop.refuse() if stop.asked else _refuse(str(error))  # a reader may have stumbled over Ctrl-C
     except typer.TyperException as error:
-        return _refuse(error.format_message(), error.exit_code)
+        return _refuse(_sentence(error), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        return 130
+        return stop.refuse()
     except BrokenPipeError:
         # The reader of a pipe (head, less) has gone: nobody is left to tell, and Python must not try again at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    return code or 0
+    except _Interrupted as error:
+        return stop.refuse(f"; {error}")
+    except Exception:
+        if not stop.asked:
+            raise
+        return stop.refuse()  # a library stumbled over Ctrl-C
+    return stop.refuse() if code == 130 else code or 0  # 130 is what typer makes of Ctrl-C
+
+
+class _Interrupted(Exception):
+    """Ctrl-C, with what the command has to say to it; typer swallows the text of a KeyboardInterrupt."""
+
+
+class _Stop:
+    """Ctrl-C: a KeyboardInterrupt as always, and a mark that it was asked for, whatever a library makes of it."""
+
+    def __init__(self):
+        self.asked = False
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, self._hear)
+
+    def _hear(self, *_):
+        self.asked = True
+        raise KeyboardInterrupt
+
+    def refuse(self, said=""):
+        """Say that the command was interrupted."""
+        if self.asked:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # the end is near: no second one in the midst of it
+        return _refuse(f"interrupted{said}", 130)
+
+
+def _sentence(error):
+    """What typer says of a wrong call; of a wrong command also which ones there are."""
+    said, context = error.format_message(), getattr(error, "ctx", None)
+    if said.startswith("No such command") and context is not None:
+        return f"{said} The commands are: {', '.join(context.command.list_commands(context))}."
+    return said
 
 
 def _refuse(sentence, code=2):
     print(f"hemokit: {sentence}", file=sys.stderr)
     return code
+
+
+def _whole_number(low, high):
+    """A parser of whole numbers from low to high, which says what came."""
+
+    def parse(text):
+        if not re.fullmatch(r"-?[0-9]{1,18}", str(text)) or not low <= int(text) <= high:
+            raise typer.BadParameter(f"{text!r} came, but expected a whole number from {low} to {high}.")
+        return int(text)
+
+    return parse
+
+
+def _path(text):
+    """A parser of paths: an empty one, as an unset variable of the shell leaves it, is not the current folder."""
+    if not str(text).strip():
+        raise typer.BadParameter(f"{str(text)!r} came, but expected a path. The current folder is '.'")
+    return Path(text)
+
+
+SEED = {"parser": _whole_number(0, 2**32 - 1), "metavar": "N"}
+FOLDER = {"parser": _path, "metavar": "FOLDER"}
+FILE = {"parser": _path, "metavar": "FILE"}
 
 
 def _show_version(wanted: bool):
@@ -79,7 +147,7 @@ def _help_without_command(context):
 @app.command()
 def doctor(
     roots: Annotated[
-        list[Path] | None, typer.Option("--data", help="A data folder to look at too; repeatable.")
+        list[Path] | None, typer.Option("--data", **FOLDER, help="A data folder to look at too; repeatable.")
     ] = None,
 ):
     """Is this machine ready? Each line is ok, or says what repairs it.
@@ -94,18 +162,25 @@ def doctor(
         print(f"{'fix' if finding.fix else 'ok ':<4} {finding.name}: {finding.found}", flush=True)
         if finding.fix:
             broken += 1
-            print(f"       run: {finding.fix}", flush=True)
+            print(f"       to do: {finding.fix}", flush=True)
     print(f"{broken} to repair." if broken else "All well.")
     return int(broken > 0)
 
 
 @app.command()
 def phantom(
-    out: Annotated[Path, typer.Argument(help="Folder to make; it must not exist yet, or be empty.")],
-    layout: Annotated[str, typer.Option(help="ct_ich_jpg, ct_ich_nifti, rsna or windowed_jpg.")] = "ct_ich_jpg",
-    patients: Annotated[int, typer.Option(help="How many patients.")] = 24,
-    size: Annotated[int, typer.Option(help="Height and width of a slice in pixels.")] = 256,
-    seed: Annotated[int, typer.Option(help="Other seeds give other heads.")] = 0,
+    out: Annotated[Path, typer.Argument(**FOLDER, help="Folder to make; it must not exist yet, or be empty.")],
+    layout: Annotated[
+        str, typer.Option(metavar="NAME", help="ct_ich_jpg, ct_ich_nifti, rsna or windowed_jpg.")
+    ] = "ct_ich_jpg",
+    patients: Annotated[
+        int, typer.Option(parser=_whole_number(1, 900), metavar="N", help="How many patients, 1 to 900.")
+    ] = 24,
+    size: Annotated[
+        int,
+        typer.Option(parser=_whole_number(64, 1024), metavar="N", help="Height and width in pixels, 64 to 1024."),
+    ] = 256,
+    seed: Annotated[int, typer.Option(**SEED, help="Other seeds give other heads.")] = 0,
 ):
     """Write synthetic head CTs in a real data set's layout."""
     from hemokit.datasets.phantom import write_phantom
@@ -118,23 +193,25 @@ def phantom(
 def list_data():
     """List the data sets that hemokit knows: license, size, and where they come from."""
     from hemokit.fetch import origin
-    from hemokit.manifests import manifest_names, read_manifest
+    from hemokit.manifests import counts_in_words, manifest_names, read_manifest
 
     for name in manifest_names():
         manifest = read_manifest(name)
-        counts = ", ".join(f"{count:,} {what.replace('_', ' ')}" for what, count in manifest.counts.items())
         print(f"{name}: {manifest.title}, version {manifest.version}")
-        print(f"    {counts}\n    license: {manifest.license}\n    from: {origin(manifest)}\n")
+        print(f"    {counts_in_words(manifest)}\n    license: {manifest.license}\n    from: {origin(manifest)}\n")
 
 
 @data.command("check")
 def check_data(
-    root: Annotated[Path, typer.Argument(help="Folder of the data set.")],
-    checksums: Annotated[Path | None, typer.Option(help="File of checksums to compare with.")] = None,
-    write_checksums: Annotated[Path | None, typer.Option(help="Write the folder's checksums to this new file.")] = None,
+    root: Annotated[Path, typer.Argument(**FOLDER, help="Folder of the data set.")],
+    checksums: Annotated[Path | None, typer.Option(**FILE, help="File of checksums to compare with.")] = None,
+    write_checksums: Annotated[
+        Path | None, typer.Option(**FILE, help="Write the folder's checksums to this new file.")
+    ] = None,
 ):
-    """Compare a folder with what is known of its data set: layout, counts, checksums.
+    """Compare a folder with what is known of its data set: layout, counts, images, checksums.
 
+    Each image file must be whole from header to end; damage in its pixels shows only by a checksum.
     Exit code 1 if something is wrong.
     """
     from hemokit import integrity
@@ -145,15 +222,14 @@ def check_data(
     findings = integrity.check_root(root, checksums=checksums)
     for finding in findings:
         print(finding)
-    wrong = sum(finding.ok is False for finding in findings)
-    print(f"{wrong} wrong." if wrong else "Nothing wrong was found.")
-    return int(wrong > 0)
+    print(integrity.verdict(findings))
+    return int(any(finding.ok is False for finding in findings))
 
 
 @data.command("fetch")
 def fetch_data(
-    name: Annotated[str, typer.Argument(help="Name from `hemokit data list`.")],
-    out: Annotated[Path, typer.Option(help="Folder to make.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name from `hemokit data list`.")],
+    out: Annotated[Path, typer.Option(**FOLDER, help="Folder to make.")],
     accept: Annotated[bool, typer.Option("--accept", help="Accept the license and terms without being asked.")] = False,
 ):
     """Show a data set's terms, then download it.
@@ -178,20 +254,26 @@ def fetch_data(
 
 @app.command()
 def run(
-    numbers: Annotated[list[str] | None, typer.Argument(metavar="[NN ...]", help="Lessons; all if none.")] = None,
-    root: Annotated[Path | None, typer.Option("--data", help="Folder of real data; else the phantom.")] = None,
-    profile: Annotated[str, typer.Option(help="quick (about a minute a lesson) or paper.")] = "quick",
-    out: Annotated[Path, typer.Option(help="Folder for the pages.")] = Path("hemokit_run"),
-    seed: Annotated[int, typer.Option(help="Seed of all that is random.")] = 0,
-    notebooks: Annotated[Path | None, typer.Option(help="Folder of other notebooks, such as the solutions.")] = None,
+    numbers: Annotated[list[str] | None, typer.Argument(metavar="NN", help="Numbers of lessons; all if none.")] = None,
+    root: Annotated[Path | None, typer.Option("--data", **FOLDER, help="Real data; else the phantom.")] = None,
+    profile: Annotated[str, typer.Option(metavar="NAME", help="quick (about a minute a lesson) or paper.")] = "quick",
+    out: Annotated[Path, typer.Option(**FOLDER, help="Folder for the pages.")] = Path("hemokit_run"),
+    seed: Annotated[int, typer.Option(**SEED, help="Seed of all that is random.")] = 0,
+    notebooks: Annotated[
+        Path | None, typer.Option(**FOLDER, help="Folder of other notebooks, such as the solutions.")
+    ] = None,
 ):
     """Run lessons in order and write their pages.
 
     Writes the executed notebooks, a page each and index.html. Exit code 1 if a lesson failed.
     """
-    from hemokit.course.terminal import run_course
+    try:
+        from hemokit.course.terminal import run_course
 
-    return run_course(numbers or [], root=root, profile=profile, out=out, seed=seed, notebooks=notebooks)
+        return run_course(numbers or [], root=root, profile=profile, out=out, seed=seed, notebooks=notebooks)
+    except KeyboardInterrupt:
+        sentence = f"the pages of finished lessons are in {out}; run the same command again"
+        raise _Interrupted(sentence) from None
 
 
 if __name__ == "__main__":

@@ -188,13 +188,16 @@ def check_data(roots):
     named = [*map(str, roots), *filter(None, [os.environ.get("HEMOKIT_CT_ICH")])]
     if not named:
         yield Finding("data", "no folder given; the lessons run on the phantom (to look at one: --data FOLDER)")
-    from hemokit.datasets import open_dataset
+    from hemokit.datasets import find_dataset, open_dataset
 
     for root in dict.fromkeys(named):
+        fix = "name the folder of a data set" if Path(root).exists() else "check the spelling of the folder's name"
         try:
+            find_dataset(root)
+            fix = f"hemokit data check {shlex.quote(root)}"  # what is wrong inside, the check tells file by file
             table = open_dataset(root)
         except HemokitError as error:
-            yield Finding(f"data {root}", str(error), f"hemokit data check {root}")
+            yield Finding(f"data {root}", str(error), fix)
         else:
             found = f"{len(table):,} slices, {table['patient_id'].nunique()} patients"
             yield Finding(f"data {root}", f"{table['dataset'].iloc[0]}: {found}" if len(table) else "no slices")

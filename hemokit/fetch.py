@@ -5,8 +5,10 @@ by file over HTTPS, each checked against the SHA-256 that PhysioNet publishes.
 """
 
 import os
+import re
 import shutil
 from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
 
 from hemokit.checks import problem
 from hemokit.files import sha256
@@ -15,6 +17,15 @@ PHYSIONET = "https://physionet.org"
 SUMS = "SHA256SUMS.txt"  # PhysioNet's list of the files of a data set: "hash  path" in each line
 TIMEOUT = 60  # seconds without a byte
 BLOCK = 1 << 20
+_REASONS = {  # what the libraries say of a connection that did not come about -> what it means
+    "nameresolution": "the name was not found",
+    "name or service not known": "the name was not found",
+    "getaddrinfo": "the name was not found",
+    "refused": "it refuses connections",
+    "unreachable": "the network is unreachable",
+    "timed out": "no answer in time",
+    "newconnectionerror": "it cannot be reached",
+}
 
 
 def terms(manifest):
@@ -199,8 +210,39 @@ def _import(name):
 
 
 def _broken_off(what, error):
+    """The error for a connection that was never there, or that was lost."""
+    reason = _no_connection(error)
+    if reason:
+        host = _host(error) or what
+        return problem(
+            f"no connection to {host} ({reason})", "the network", "Connect, then run the same command again."
+        )
     came = f"loading {what} broke off ({_first_line(error)})"
     return problem(came, "a connection that holds", "Run the same command again: it goes on where it stopped.")
+
+
+def _no_connection(error):
+    """Why no connection came about, in words; "" where one was lost on the way.
+
+    requests wraps an error of urllib3 that wraps one of the system, and only their texts are the same everywhere.
+    """
+    import requests
+
+    if not isinstance(error, requests.ConnectionError | requests.Timeout):
+        return ""
+    if isinstance(error, requests.exceptions.ProxyError):
+        return "the proxy does not answer"
+    if isinstance(error, requests.exceptions.SSLError):
+        return "its certificate is not accepted"
+    said = str(error).lower()
+    return next((words for key, words in _REASONS.items() if key in said), "")
+
+
+def _host(error):
+    """The host that a request was for, as far as the error tells."""
+    request = getattr(error, "request", None)
+    found = re.search(r"host='([^']+)'", str(error))
+    return urlsplit(request.url).hostname if getattr(request, "url", None) else found[1] if found else ""
 
 
 def _kaggle_page(function, handle):

@@ -1,17 +1,22 @@
 """Does a folder hold the data set that it should? Layout, files, counts and checksums against the manifest."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 from hemokit.checks import HemokitError
 from hemokit.checksums import SUMS, compare_checksums, read_checksums, write_checksums
 from hemokit.datasets import find_dataset, open_dataset
+from hemokit.formats.whole_files import check_whole
 from hemokit.labels import ANY, SUBTYPES
 from hemokit.manifests import FOLDER, is_phantom, read_manifest
+from hemokit.progress import progress_bar
 from hemokit.tables import account
 
-__all__ = ["Finding", "check_root", "write_checksums"]
+__all__ = ["Finding", "check_root", "verdict", "write_checksums"]
 _WORDS = {True: "ok", False: "WRONG", None: "note"}
+_REFUSED = "file is refused"  # the reader of RSNA goes on without a file that is not whole; for a check it is a fault
+_UNLISTED = "are not in the list"
 _FETCH = "Fetch the data set again, or only these files."
 
 
@@ -64,6 +69,7 @@ def check_root(root, name=None, *, checksums=None, progress=None, **options):
         findings.append(Finding("slice table", "a data set that can be read", str(error), False))
     else:
         findings += _check_table(table)
+        findings.append(_check_images(table, inside, progress))
         if not phantom:
             findings += _check_counts(_table_counts(table, name), manifest.counts)
     if not phantom:
@@ -87,9 +93,54 @@ def _check_table(table):
     story = account(table)
     yield Finding("slice table", "", f"{story.rows_in} {story.unit} in, {story.rows_used} used", bool(story.rows_used))
     for drop in story.drops:
-        yield Finding("left out", "", f"{len(drop.ids)}: {drop.reason} ({', '.join(drop.ids[:3])})", None)
+        damaged = _REFUSED in drop.reason
+        found = f"{len(drop.ids)}: {drop.reason} ({', '.join(drop.ids[:3])})"
+        yield Finding("left out", "", found, False if damaged else None, _FETCH if damaged else "")
     for note in story.notes:
-        yield Finding("note", "", note, None)
+        yield Finding("to know", "", note, None)
+
+
+def _check_images(table, root, progress):
+    """Every image file that the table names: is it whole, as far as its structure shows?"""
+    columns = [column for column in table.columns if column.endswith("_path")]
+    paths = sorted({path for column in columns for path in table[column].dropna()})
+    looked_at = "headers and ends"
+    if (table["dataset"] == "rsna").all():
+        looked_at, faults = "headers and sizes, by the reader", []  # it leaves out, and tells, what is not whole
+    else:
+        with ThreadPoolExecutor(4) as pool:
+            found = pool.map(_fault, paths)
+            faults = list(progress_bar(found, total=len(paths), description="image files", progress=progress))
+    broken = [(path, fault) for path, fault in zip(paths, faults, strict=False) if fault]
+    if not broken:
+        return Finding("image files", "", f"{len(paths):,} are whole ({looked_at})", True if paths else None)
+    listed = ", ".join(str(Path(path).relative_to(root)) for path, _ in broken[:5]) + " ..." * (len(broken) > 5)
+    found = f"{len(broken):,} of {len(paths):,} are damaged: {listed}. The first: {broken[0][1].rstrip('.')}"
+    return Finding("image files", "", found, False, _FETCH)
+
+
+def _fault(path):
+    """What is wrong with an image file, in a sentence; "" for nothing."""
+    try:
+        check_whole(path)
+    except HemokitError as error:
+        return str(error)
+    return ""
+
+
+def verdict(findings):
+    """The last line on what `check_root` found: how much is wrong, and what was not looked at."""
+    wrong = sum(finding.ok is False for finding in findings)
+    compared = [finding for finding in findings if finding.check.startswith("checksums in ")]
+    unlisted = any(_UNLISTED in finding.found for finding in compared)
+    if compared and not unlisted:
+        rest = "Every file was compared with its checksum."
+    else:
+        which = (
+            "images that no list of checksums names" if compared else "image files, as there is no list of checksums"
+        )
+        rest = f"Not looked at: the pixels inside {which}."
+    return f"{f'{wrong} wrong.' if wrong else 'Nothing wrong was found.'} {rest}"
 
 
 def _table_counts(table, name):
@@ -148,4 +199,4 @@ def _check_list(path, base, compared):
     if elsewhere:
         yield Finding(check, "", f"{elsewhere} listed files are of folders that are not here", None)
     if compared.unlisted:
-        yield Finding(check, "", f"{len(compared.unlisted)} files are not in the list, so they are not verified", None)
+        yield Finding(check, "", f"{len(compared.unlisted)} files {_UNLISTED}, so they are not verified", None)

@@ -54,12 +54,14 @@ def test_version(capsys):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["bogus"], "No such command 'bogus'."),
-        (["phantom"], "Missing argument 'out'."),
-        (["phantom", "x", "--patients", "many"], "Invalid value for '--patients'"),
+        (["bogus"], "No such command 'bogus'. The commands are: doctor, phantom, run, data."),
+        (["phantom"], "Missing argument 'FOLDER'."),
+        (["phantom", "x", "--patients", "many"], "Invalid value for '--patients': 'many' came, but expected a whole"),
+        (["phantom", "x", "--size", "5"], "Invalid value for '--size': '5' came, but expected a whole number from 64"),
+        (["run", "--data", ""], "Invalid value for '--data': '' came, but expected a path."),
         (["phantom", "x", "--colour"], "No such option: --colour"),
         (["phantom", "x", "--layout", "png"], "layout is 'png', but expected one of 'ct_ich_jpg'"),
-        (["phantom", "x", "--patients", "0"], "num_patients is 0"),
+        (["phantom", "x", "--patients", "0"], "Invalid value for '--patients': '0' came, but expected a whole number"),
         (["data", "check", "/nowhere"], "/nowhere: there is no such folder"),
     ],
 )

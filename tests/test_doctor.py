@@ -127,7 +127,13 @@ def test_a_folder_without_data_is_found(monkeypatch, tmp_path):
     """The sentence of the reader, and where to look closer; without any folder nothing is wrong."""
     monkeypatch.delenv("HEMOKIT_CT_ICH", raising=False)
     (finding,) = doctor.check_data([tmp_path])
-    assert "the folder is empty" in finding.found and finding.fix == f"hemokit data check {tmp_path}"
+    assert "the folder is empty" in finding.found and finding.fix == "name the folder of a data set"
+    (finding,) = doctor.check_data([tmp_path / "nowhere"])
+    assert "no such folder" in finding.found and finding.fix.startswith("check the spelling")
+    (tmp_path / "stage_2_train").mkdir()
+    (tmp_path / "stage_2_train.csv").write_text("")
+    (finding,) = doctor.check_data([tmp_path])
+    assert finding.fix == f"hemokit data check {tmp_path}"
     assert [finding.fix for finding in doctor.check_data([])] == [""]
 
 
@@ -150,6 +156,6 @@ def test_the_command_prints_one_line_each(monkeypatch, capsys):
     assert main(["doctor"]) == 0
     monkeypatch.setattr(doctor, "check_all", lambda roots: [well, ill])
     assert main(["doctor"]) == 1
-    assert capsys.readouterr().out.endswith("ok   a: b\nfix  c: d\n       run: e --f\n1 to repair.\n")
+    assert capsys.readouterr().out.endswith("ok   a: b\nfix  c: d\n       to do: e --f\n1 to repair.\n")
     monkeypatch.undo()
     assert doctor.check_kernel().found == "starts on this Python"

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import io
 import os
+import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -129,9 +130,28 @@ def test_an_account_from_the_environment_opens_it(server, tmp_path, monkeypatch)
 
 
 def test_no_connection_is_one_sentence(tmp_path):
-    """Nothing listens on port 9: the sentence says that the command may be run again."""
-    with pytest.raises(HemokitError, match="broke off .* Run the same command again"):
+    """Nothing listens on port 9: the host, the reason, and that the command may be run again."""
+    sentence = r"^no connection to 127.0.0.1 \(it refuses connections\), but expected the network. Connect, then run"
+    with pytest.raises(HemokitError, match=sentence):
         load("http://127.0.0.1:9/files/x/1/", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (requests.ConnectionError("(host='a.org', port=443): NameResolutionError(x"), "a.org .the name was not found."),
+        (
+            requests.ConnectTimeout("HTTPSConnectionPool(host='a.org', port=443): timed out"),
+            "a.org .no answer in time.",
+        ),
+        (requests.exceptions.ProxyError("Cannot connect"), "no connection to it .the proxy does not answer."),
+        (requests.exceptions.SSLError("host='a.org'"), "a.org .its certificate is not accepted."),
+        (requests.ConnectionError("Connection aborted."), "loading it broke off .Connection aborted."),
+    ],
+)
+def test_the_reason_of_no_connection_is_told_in_words(error, sentence):
+    """Whatever the library says at length; a connection that was lost on the way is told apart."""
+    assert re.search(sentence, str(fetch._broken_off("it", error)))
 
 
 @pytest.mark.parametrize("path", ["../evil", "/etc/passwd", "a/../../b", "C:\\x", "a\\..\\b", ""])

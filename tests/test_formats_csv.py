@@ -222,3 +222,25 @@ def test_real_tables(ct_ich_root):
     assert set(flag_column(diagnosis, "No_Hemorrhage")) == {0, 1}
     people = read_csv(Path(ct_ich_root) / "patient_demographics.csv")
     assert people.columns[1] == "Age\n(years)" and people.index[0] == 3
+
+
+def test_what_a_spreadsheet_changes_is_told():
+    """49.0, 5.00E+01 and TRUE are numbers or flags in another form; other texts are only to be corrected."""
+    place = {"file": "a.csv", "row": 2, "column": "n"}
+    for text in ("49.0", "5.00E+01"):
+        with pytest.raises(HemokitError, match="A spreadsheet may have changed it: take the original file again"):
+            parse_int(text, **place)
+    for text in ("1.0", "TRUE"):
+        with pytest.raises(HemokitError, match="A spreadsheet may have changed it"):
+            parse_flag(text, **place)
+    with pytest.raises(HemokitError, match="Correct it.$"):
+        parse_int("x", **place)
+
+
+@pytest.mark.parametrize("separator, name", [(";", "semicolons"), ("\t", "tabs")])
+def test_another_separator_is_named(tmp_path, separator, name):
+    """One short sentence instead of all columns twice."""
+    path = tmp_path / "a.csv"
+    path.write_text(f"a{separator}b\n1{separator}2,5\n")
+    with pytest.raises(HemokitError, match=f"row 1: the columns are separated by {name}, but expected commas"):
+        read_csv(path, columns=["a", "b"])

@@ -295,7 +295,7 @@ def test_verdict_with_checksums(tree):
     assert last == "Nothing wrong was found. Every file was compared with its checksum."
     (tree / "new.txt").write_text("x")
     last = integrity.verdict(integrity.check_root(tree, checksums=path))
-    assert last.endswith("Not looked at: the pixels inside files that no list of checksums names.")
+    assert last.endswith("Not looked at: the pixels inside images that no list of checksums names.")
 
 
 @pytest.mark.parametrize("layout", ["ct_ich_nifti", "rsna"])

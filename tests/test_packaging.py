@@ -73,6 +73,31 @@ def test_make_help_lists_every_command():
     assert [line.split()[0] for line in shown.splitlines() if line.startswith("  ")] == targets
 
 
+@pytest.mark.skipif(shutil.which("make") is None, reason="there is no make here")
+def test_an_environment_of_another_folder_is_made_again(tmp_path):
+    """After a move its programs name the old folder: make calls the script, which says so and starts from nothing."""
+    (tmp_path / "tools").mkdir()
+    environment = tmp_path / ".venv"
+    (environment / "bin").mkdir(parents=True)
+    for name in ("Makefile", "tools/setup_environment.sh", "requirements.txt", "pyproject.toml"):
+        shutil.copy2(ROOT / name, tmp_path / name)
+    (environment / "bin" / "python").write_text("#!/bin/sh\necho a program")
+    broken = tmp_path / "broken"  # a Python in range that cannot make environments
+    broken.write_text(f'#!/bin/sh\n[ "$1" = -c ] && exec {sys.executable} "$@"\nexit 1\n')
+    for program in (environment / "bin" / "python", broken):
+        program.chmod(0o755)
+
+    def make(folder):
+        (environment / "ready").write_text(f"{folder}\n")
+        command = ["make", "course", f"PYTHON={broken}"]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+
+    assert "a program" in make(tmp_path.resolve()).stdout  # up to date: only the command runs
+    done = make("/the/old/folder")
+    assert ".venv was made in another folder, /the/old/folder" in done.stderr and done.returncode != 0
+    assert not environment.exists()
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="a shell script")
 def test_a_python_out_of_range_is_refused_in_a_sentence(tmp_path):
     """The script that makes .venv says which Python it needs, and makes nothing."""

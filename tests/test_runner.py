@@ -82,7 +82,7 @@ def test_an_unknown_number_is_refused_with_the_list(folder):
 def test_parameters_follow_the_tagged_cell():
     """As papermill does it: a cell of assignments after the cell tagged "parameters"."""
     notebook = lessons.with_parameters(new_notebook(cells=[PARAMETERS, FIGURE]), {"DATA": "a'b", "SEED": 7})
-    assert notebook.cells[1].source == 'DATA = "a\'b"\nSEED = 7'
+    assert notebook.cells[1].source == '# set by hemokit run\nDATA = "a\'b"\nSEED = 7'
     assert notebook.cells[1].metadata.tags == ["injected-parameters"]
     assert len(notebook.cells) == 3
 
@@ -135,31 +135,40 @@ def test_a_cell_that_hangs_is_stopped(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
-def test_ctrl_c_ends_the_run_and_its_kernel_quietly(tmp_path):
-    """Exit code 130, no traceback, no kernel left behind."""
+@pytest.mark.parametrize("moment", ["in a cell", "when the kernel starts", "soon after", "while hemokit starts"])
+def test_ctrl_c_ends_the_run_and_its_kernel_in_one_sentence(tmp_path, moment):
+    """Exit code 130, no traceback, no kernel left behind, no half-written page, at whatever moment it comes."""
     write_lesson(tmp_path, "03_long", f"open({str(tmp_path / 'begun')!r}, 'w')\nimport time\ntime.sleep(60)")
     code = (
         "import sys; from hemokit import __main__; from hemokit.course import terminal as course\n"
+        f"open({str(tmp_path / 'started')!r}, 'w')\n"
         "course._data = lambda *_: ('', {}); sys.exit(__main__.main())"
     )
-    command = [sys.executable, "-c", code, "run", "--notebooks", str(tmp_path), "--out", str(tmp_path / "out")]
+    out = tmp_path / "out"
+    command = [sys.executable, "-c", code, "run", "--notebooks", str(tmp_path), "--out", str(out)]
     here = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=here) as process:
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **streams, text=True, env=here, start_new_session=True) as process:
+        itself = psutil.Process(process.pid)
+        come = {"in a cell": (tmp_path / "begun").exists, "while hemokit starts": (tmp_path / "started").exists}
         until = time.monotonic() + 30
-        while not (tmp_path / "begun").exists() and time.monotonic() < until:
-            time.sleep(0.05)
-        kernels = psutil.Process(process.pid).children()
-        process.send_signal(signal.SIGINT)
+        while not come.get(moment, itself.children)() and time.monotonic() < until:
+            time.sleep(0.02)
+        time.sleep({"soon after": 0.3, "while hemokit starts": 0.2}.get(moment, 0))
+        kernels = itself.children()
+        os.killpg(process.pid, signal.SIGINT)
         _, errors = process.communicate(timeout=30)
-    assert process.returncode == 130 and "Traceback" not in errors
-    assert kernels and not psutil.wait_procs(kernels, timeout=10)[1]
+    assert process.returncode == 130 and errors.startswith("hemokit: interrupted") and errors.count("\n") == 1
+    assert not psutil.wait_procs(kernels, timeout=10)[1] and not list(out.glob("*"))
+    if moment == "in a cell":
+        assert kernels and f"the pages of finished lessons are in {out}; run the same command again" in errors
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (["--profile", "fast"], "profile is 'fast', but expected one of 'quick', 'paper'"),
-        (["--seed", "-1"], "seed is -1, but expected a whole number from 0"),
+        (["--seed", "-1"], "Invalid value for '--seed': '-1' came, but expected a whole number from 0"),
         (["77"], "there is no lesson '77', but expected one of 00, 01, 12"),
         (["--data", "/nowhere"], "/nowhere: there is no such folder"),
     ],

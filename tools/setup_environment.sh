@@ -36,12 +36,18 @@ fi
 if [ -e "$unfinished" ] || { [ -d "$environment" ] && ! "$environment/bin/python" -m pip --version >/dev/null 2>&1; }; then
     rm -rf "$environment"
 fi
+if [ -f "$environment/ready" ] && [ "$(cat "$environment/ready")" != "$(pwd -P)" ]; then
+    say ".venv was made in another folder, $(cat "$environment/ready"), which its programs name; it is made again here"
+    rm -rf "$environment"
+fi
 if [ -d "$environment" ] && ! in_range "$environment/bin/python"; then
     say "the folder .venv holds a Python outside 3.11 to 3.13; remove it with: rm -r .venv"
     exit 2
 fi
 
+progress=--quiet # an environment that is there already: most often there is nothing to tell
 if [ ! -d "$environment" ]; then
+    progress=
     mkdir "$environment" && : >"$unfinished"
     say "making .venv with $("$PYTHON" --version 2>&1); the first time this downloads about 0.6 GB and takes some minutes"
     "$PYTHON" -m venv "$environment" || {
@@ -51,8 +57,9 @@ if [ ! -d "$environment" ]; then
     }
 fi
 
+[ -z "$progress" ] || say "bringing .venv up to date with requirements.txt"
 : >"$unfinished"
-"$environment/bin/python" -m pip install --requirement requirements.txt
+"$environment/bin/python" -m pip install $progress --requirement requirements.txt
 # The build tool is in the lock, so nothing is fetched here.
 "$environment/bin/python" -m pip install --quiet --no-deps --no-build-isolation --editable .
 pwd -P >"$environment/ready"

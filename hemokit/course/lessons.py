@@ -4,17 +4,15 @@ A lesson that fails is reported and the others go on. The kernel is the Python t
 kernels are registered on the machine, so a lesson never runs in another environment by accident.
 """
 
-import asyncio
 import os
 import re
-import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import NamedTuple
 
 from hemokit.checks import problem
+from hemokit.course.kernels import execute
 from hemokit.course.pages import write_index, write_lesson_page
 from hemokit.files import write_whole
 
@@ -102,7 +100,7 @@ def with_parameters(notebook, parameters):
         raise problem(
             "a notebook has no cell tagged 'parameters'", "one such cell", "Tag the cell that sets DATA and PROFILE."
         )
-    lines = "\n".join(f"{name} = {value!r}" for name, value in parameters.items())
+    lines = "\n".join(["# set by hemokit run", *(f"{name} = {value!r}" for name, value in parameters.items())])
     cell = nbformat.v4.new_code_cell(lines, id="injected-parameters", metadata={"tags": ["injected-parameters"]})
     notebook.cells.insert(tagged[0] + 1, cell)
     return notebook
@@ -161,7 +159,7 @@ def run_lesson(lesson, out, parameters, *, cell_seconds=None, on_cell=None):
         # The kernel finds the hemokit that runs it, installed or not. What a cell prints goes to the notebook; what
         # the kernel itself says (a warning at its start, a traceback when Ctrl-C ends it) is for nobody.
         environment = {**os.environ, "PYTHONPATH": _python_path()}
-        client.execute(env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        execute(client, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         failure = ""
     except CellExecutionError as error:
         failure = f"cell {_last_cell(notebook)} raised {error.ename}: {_last_line(error.evalue)}"
@@ -181,7 +179,7 @@ def kernel_adds():
     import nbformat
 
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 + 1")])
-    _client(notebook, ".", 30, None).execute(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    execute(_client(notebook, ".", 30, None), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return notebook.cells[0].outputs[0].data["text/plain"] == "2"
 
 
@@ -195,10 +193,6 @@ def _client(notebook, out, cell_seconds, on_cell):
         def _kernel_spec_manager_default(self):
             return KernelSpecManager(kernel_dirs=[])  # no folders to search: only ipykernel of this interpreter
 
-    def started(**_):
-        # nbclient answers Ctrl-C by ending the kernel and calling that a crash: have it stop the run instead.
-        asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
-
     def executed(cell_index, **_):
         if on_cell is not None:
             on_cell(cell_index + 1, len(notebook.cells))
@@ -210,7 +204,6 @@ def _client(notebook, out, cell_seconds, on_cell):
         timeout=cell_seconds,
         coalesce_streams=True,  # a progress bar leaves its last line, not every one
         resources={"metadata": {"path": str(out)}},
-        on_notebook_start=started if sys.platform != "win32" else None,
         on_cell_complete=executed,
     )
 

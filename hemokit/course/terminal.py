@@ -1,6 +1,7 @@
 """`hemokit run`: the lessons one after another, with a line for each on the terminal."""
 
 import sys
+import time
 from pathlib import Path
 
 from hemokit.checks import check_choice, problem
@@ -24,6 +25,7 @@ def run_course(numbers, *, root=None, profile="quick", out="hemokit_run", seed=0
 
     Raises:
         HemokitError: an unknown lesson or profile, a negative seed, no data set in `root`, an `out` that is a file.
+        KeyboardInterrupt: Ctrl-C; the kernel has ended, and the pages of the finished lessons are there.
     """
     check_choice(profile, PROFILES, "profile")
     if seed < 0:
@@ -57,11 +59,14 @@ def run_course(numbers, *, root=None, profile="quick", out="hemokit_run", seed=0
 def _data(root, seed):
     """What the data are called on the pages, and the parameter that names them (none for the phantom)."""
     if root is None:
-        from hemokit.datasets.phantom import phantom_root
+        from hemokit.datasets.phantom.writers import phantom_folder, phantom_root
 
         # Once for all lessons, and not in the time of the first; a later run finds it in the cache.
-        print("Preparing the phantom ...", flush=True)
-        phantom_root(seed=seed, progress=sys.stderr.isatty())
+        if not phantom_folder(seed=seed).is_dir():
+            started = time.monotonic()
+            print("Preparing the phantom (once; it is kept) ...", flush=True)
+            phantom_root(seed=seed, progress=sys.stderr.isatty())
+            print(f"The phantom is ready after {duration(time.monotonic() - started)}.", flush=True)
         return "the synthetic phantom", {}
     from hemokit.datasets import find_dataset
     from hemokit.manifests import is_phantom

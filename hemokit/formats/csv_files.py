@@ -25,6 +25,8 @@ from hemokit.formats.bounded import read_bytes
 from hemokit.formats.csv_rows import table_from_bytes
 
 MAX_BYTES = 2**29  # four times the largest table in use (4.5 million rows, 120 MB)
+_SPREADSHEET = "Correct it. A spreadsheet may have changed it: take the original file again."
+_CHANGED_FLAG = re.compile(r"[01]\.0*(?:E[+-]00)?|TRUE|FALSE", re.ASCII | re.IGNORECASE)
 _INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _FLOAT = re.compile(r"-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?", re.ASCII)
 
@@ -48,6 +50,8 @@ def read_csv(path, *, columns=None, unique=None, allow_extra=True, header_rows=1
         HemokitError: anything that breaks the rules of this module, with the file and the line.
     """
     data = read_bytes(path, max_bytes=max_bytes).removeprefix(codecs.BOM_UTF8).rstrip(b"\r\n")
+    if columns is not None and len(columns) > 1:
+        _check_separator(data.split(b"\n", 1)[0], path)
     table = table_from_bytes(data, path, header_rows)
     table.attrs["file"] = str(path)
     if columns is not None:
@@ -64,6 +68,14 @@ def read_csv(path, *, columns=None, unique=None, allow_extra=True, header_rows=1
     if unique is not None:
         _check_unique(table, [unique] if isinstance(unique, str) else list(unique))
     return table
+
+
+def _check_separator(header, path):
+    """Spreadsheets write semicolons or tabs where the comma is the decimal point."""
+    for separator, name in ((b";", "semicolons"), (b"\t", "tabs")):
+        if separator in header and b"," not in header:
+            remedy = "A spreadsheet may have saved it so: take the original file again, or save it with commas."
+            raise problem(f"the columns are separated by {name}", "commas", remedy, file=path, row=1)
 
 
 def _check_unique(table, columns):
@@ -89,7 +101,12 @@ def parse_int(text, *, file, row, column, low=None, high=None):
     """
     if not (isinstance(text, str) and _INTEGER.fullmatch(text)):
         raise problem(
-            f"the value is {text!r}", "a whole number in plain digits", "Correct it.", file=file, row=row, column=column
+            f"the value is {text!r}",
+            "a whole number in plain digits",
+            _SPREADSHEET if isinstance(text, str) and _FLOAT.fullmatch(text) else "Correct it.",
+            file=file,
+            row=row,
+            column=column,
         )
     return _in_range(int(text), text, low, high, file, row, column)
 
@@ -107,7 +124,8 @@ def parse_float(text, *, file, row, column, low=None, high=None):
 def parse_flag(text, *, file, row, column):
     """0 or 1 from exactly "0" or "1"; else HemokitError."""
     if text not in ("0", "1"):
-        raise problem(f"the value is {text!r}", "0 or 1", "Correct it.", file=file, row=row, column=column)
+        remedy = _SPREADSHEET if isinstance(text, str) and _CHANGED_FLAG.fullmatch(text) else "Correct it."
+        raise problem(f"the value is {text!r}", "0 or 1", remedy, file=file, row=row, column=column)
     return int(text)
 
 

@@ -83,6 +83,16 @@ def read_image_size(path, *, max_pixels=MAX_PIXELS):
     return header.height, header.width
 
 
+def check_image_file(path, *, max_pixels=MAX_PIXELS):
+    """Raise HemokitError unless the file is whole from header to end marker; the picture is not decoded."""
+    data = read_bytes(path, max_bytes=MAX_BYTES)
+    header = _read_header(data, path, max_pixels)
+    if header.kind == "JPEG":
+        check_jpeg_end(data, path)
+    else:
+        checked_png(data, header, path)
+
+
 def _read_header(data, path, max_pixels):
     if data.startswith(b"\xff\xd8\xff"):
         kind = "JPEG"

@@ -95,6 +95,24 @@ def read_nifti(path, *, assume=None, max_shear_degrees=MAX_SHEAR_DEGREES, max_by
     return Nifti(data, grid.affine, grid.spacing_mm, grid.orientation)
 
 
+@np.errstate(all="ignore")
+def check_nifti_size(path, *, max_bytes=MAX_BYTES):
+    """Raise HemokitError unless the file has the size that its header announces; the voxels are not read.
+
+    A .nii.gz ends with its unpacked size (RFC 1952, ISIZE): cut off anywhere, other bytes stand there.
+    """
+    found = file_size(path, max_bytes=max_bytes)
+    with library_errors(path, "reading the header"), _open(path) as stream:
+        expected = _announced_bytes(_parse(stream.read(348), path), path, max_bytes)
+        packed = isinstance(stream, gzip.GzipFile)
+    if packed:
+        with library_errors(path, "reading the end of the file"), open(path, "rb") as stream:
+            stream.seek(-4, os.SEEK_END)
+            found = int.from_bytes(stream.read(4), "little")
+    if found != expected:
+        raise _cut(path, found, expected)
+
+
 def read_nifti_volume(
     path, *, kind="hounsfield", assume=None, max_shear_degrees=MAX_SHEAR_DEGREES, max_bytes=MAX_BYTES
 ):
@@ -167,16 +185,7 @@ def _read_whole(path, max_bytes):
     with library_errors(path, "reading the file"), _open(path) as stream:
         start = stream.read(352)
         header = _parse(start, path)
-        shape = header.get_data_shape()
-        voxels = int(np.prod([int(n) for n in shape], dtype=object))
-        expected = int(header["vox_offset"]) + voxels * int(header["bitpix"]) // 8
-        if expected > max_bytes:
-            raise problem(
-                f"the header announces {shape} voxels, {expected:,} bytes",
-                f"at most {max_bytes:,} bytes",
-                "The file is damaged or no head CT; if it is right, raise max_bytes.",
-                file=path,
-            )
+        expected = _announced_bytes(header, path, max_bytes)
         if not isinstance(stream, gzip.GzipFile) and size < expected:
             raise _cut(path, size, expected)
         raw = start + stream.read(expected - len(start) + 1)  # one more: gzip checks its sum at the end
@@ -190,6 +199,21 @@ def _read_whole(path, max_bytes):
             file=path,
         )
     return raw, header
+
+
+def _announced_bytes(header, path, max_bytes):
+    """The size of the whole file, unpacked, that a header announces."""
+    shape = header.get_data_shape()
+    voxels = int(np.prod([int(n) for n in shape], dtype=object))
+    expected = int(header["vox_offset"]) + voxels * int(header["bitpix"]) // 8
+    if expected > max_bytes:
+        raise problem(
+            f"the header announces {shape} voxels, {expected:,} bytes",
+            f"at most {max_bytes:,} bytes",
+            "The file is damaged or no head CT; if it is right, raise max_bytes.",
+            file=path,
+        )
+    return expected
 
 
 def _cut(path, found, expected):

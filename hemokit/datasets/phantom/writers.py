@@ -15,10 +15,14 @@ What a layout loses between `make_phantom` and the slice table that is read back
   has no renders, and in twelve patients three slices lack one window and two are of another size.
 """
 
+import contextlib
 import hashlib
 import operator
 import os
+import signal
+import threading
 from functools import partial
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -109,8 +113,7 @@ def phantom_root(layout="ct_ich_jpg", *, num_patients=24, image_size=256, seed=0
     Raises:
         HemokitError: as `write_phantom`.
     """
-    check_choice(layout, LAYOUTS, "layout")
-    root = cache_folder() / "phantom" / f"{layout}-{num_patients}x{image_size}-seed{seed}-{_code_version()}"
+    root = phantom_folder(layout, num_patients=num_patients, image_size=image_size, seed=seed)
     if root.is_dir():
         return root
     settings = {"num_patients": num_patients, "image_size": image_size, "seed": seed, "progress": progress}
@@ -120,6 +123,12 @@ def phantom_root(layout="ct_ich_jpg", *, num_patients=24, image_size=256, seed=0
         if root.is_dir():  # somebody else finished first: theirs is the same
             return root
         raise
+
+
+def phantom_folder(layout="ct_ich_jpg", *, num_patients=24, image_size=256, seed=0):
+    """Where `phantom_root` keeps the phantom of these settings, whether it is there yet or not."""
+    check_choice(layout, LAYOUTS, "layout")
+    return cache_folder() / "phantom" / f"{layout}-{num_patients}x{image_size}-seed{seed}-{_code_version()}"
 
 
 def cache_folder():
@@ -156,16 +165,39 @@ def _in_parallel(work, patients, num_workers, progress):
     """The list of work(patient), in the order of the patients."""
     from joblib import Parallel, delayed
 
-    done = Parallel(num_workers, return_as="generator")(delayed(work)(patient) for patient in patients)
+    with _without_ctrl_c():
+        done = Parallel(num_workers, return_as="generator")(delayed(work)(patient) for patient in patients)
     return list(progress_bar(done, total=len(patients), description="phantom", unit="patient", progress=progress))
 
 
+@contextlib.contextmanager
+def _without_ctrl_c():
+    """Processes started here never hear Ctrl-C: it is for the one that started them, which ends them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    usual = signal.signal(signal.SIGINT, signal.SIG_IGN)  # unlike a handler, this is handed down
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
+
+
 def _code_version():
-    """A checksum of the code that a phantom depends on: this package, and the modules that it draws with."""
+    """A checksum of what a phantom depends on: this package, the modules and the libraries that it draws with."""
     here = Path(__file__).parent
     ground = here.parents[1]
     files = [*sorted(here.glob("*.py")), *(ground / f"{name}.py" for name in ("labels", "polygons", "windows"))]
     digest = hashlib.sha256()
     for path in files:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    for library in ("numpy", "opencv-python-headless", "scipy", "pillow", "nibabel", "pydicom"):
+        digest.update(f"{library} {_version(library)}\0".encode())
     return digest.hexdigest()[:12]
+
+
+def _version(library):
+    """The installed version, or "" where another build of the library stands in for it (OpenCV has several)."""
+    with contextlib.suppress(PackageNotFoundError):
+        return version(library)
+    return ""
