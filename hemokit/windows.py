@@ -92,7 +92,7 @@ def apply_window(hounsfield, window):
 
     Raises:
         HemokitError: NaN, a width that is not above 0, or values that surely are an image: of type uint8, or of
-            at least 16x16 pixels and either all in 0..1 or whole numbers from 0 to between 250 and 255. A crop
+            at least 49 pixels that fill 0..1, or reach from 0 to between 250 and 255. A crop
             inside the brain that holds neither air nor bone is fine.
     """
     window = window_named(window)
@@ -141,11 +141,10 @@ def _check_hounsfield(array):
             "finite Hounsfield units",
             "Find out which file they come from; nothing is replaced here.",
         )
-    # A crop inside the brain has no air either, so only what fills 0..1 or the whole numbers 0..255 is refused.
-    is_slice = array.ndim >= 2 and min(array.shape[-2:]) >= 16
+    # A crop inside the brain has no air either, so only what fills 0..1 or 0..255 is refused; not a few lone numbers.
     is_scaled = 0 <= low < high <= 1
-    is_8_bit = low == 0 and 250 <= high <= 255 and bool((array == np.rint(array)).all())
-    if is_slice and (is_scaled or is_8_bit):
+    is_8_bit = low == 0 and 250 <= high <= 255
+    if array.ndim >= 2 and array.size >= 49 and (is_scaled or is_8_bit):
         raise problem(
             f"apply_window got values from {low:g} to {high:g}",
             "Hounsfield units (air is about -1000)",

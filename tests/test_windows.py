@@ -70,10 +70,9 @@ def test_apply_window_leaves_its_input_alone():
 
 @pytest.mark.parametrize("low, high", [(19, 234), (0, 240), (0, 2), (5, 255), (0, 0)])
 def test_crops_inside_the_brain(low, high):
-    """A crop without air or bone is Hounsfield units, whatever its range; so are values between whole numbers."""
+    """A crop without air or bone is Hounsfield units, whatever its range."""
     crop = np.linspace(low, high, 64 * 64).round().reshape(64, 64)
     assert apply_window(crop, BRAIN).shape == (64, 64)
-    assert apply_window(np.linspace(0, 255, 64 * 64).reshape(64, 64), BRAIN).max() == 1
 
 
 def test_windows_named():
@@ -122,6 +121,7 @@ def test_bad_windows(window, sentence):
     [
         (np.full((32, 32), 128, np.uint8), "8-bit values from 128 to 128.*already windowed JPG"),
         (np.linspace(0, 255, 1024).round().reshape(32, 32), "values from 0 to 255.*already windowed JPG"),
+        (np.linspace(0, 255, 56).reshape(7, 8), "values from 0 to 255.*already windowed JPG"),
         (np.linspace(0, 1, 1024).reshape(32, 32), "values from 0 to 1.*already windowed JPG"),
         (np.array([1.0, np.nan, np.inf]), "2 values that are NaN or infinite"),
         (np.array(["a"]), "numbers in Hounsfield units"),
