@@ -15,6 +15,7 @@ from hemokit.datasets import (
     read_mask,
     read_volume,
 )
+from hemokit.labels import LABELS
 from hemokit.tables import COLUMNS, account
 
 BUILDERS = {name: getattr(trees, name) for name in READERS}
@@ -33,6 +34,17 @@ def test_reader_is_chosen_by_the_folder(tree):
     assert list(table.columns[: len(COLUMNS)]) == list(COLUMNS) and set(table["dataset"]) == {name}
     story = account(table)
     assert story.rows_in == story.rows_used + sum(len(drop.ids) for drop in story.drops)
+
+
+def test_types_of_every_layout(tree):
+    """Labels are int8, text is object with None, slice_index counts in int64, or Int64 where it is unknown."""
+    name, root = tree
+    table = open_dataset(root)
+    assert {str(table[label].dtype) for label in LABELS} == {"int8"}
+    assert str(table["slice_index"].dtype) == ("Int64" if name == "windowed_jpg" else "int64")
+    texts = [column for column in table.columns if column in COLUMNS[:4] or column.endswith("_path")]
+    assert {str(table[column].dtype) for column in texts} == {"object"}
+    assert {type(value) for column in texts for value in table[column]} <= {str, type(None)}
 
 
 def test_nested_zip(tree, tmp_path):
@@ -81,7 +93,7 @@ def test_several_data_sets(tmp_path):
     """Two layouts side by side need a name; two of one layout need a folder."""
     trees.rsna(tmp_path / "all" / "one")
     trees.ct_ich_nifti(tmp_path / "all" / "two")
-    with pytest.raises(HemokitError, match="expected one data set. Pass name="):
+    with pytest.raises(HemokitError, match="expected one data set. Give the folder of one"):
         open_dataset(tmp_path / "all")
     assert len(open_dataset(tmp_path / "all", "rsna")) == 4
     trees.rsna(tmp_path / "all" / "three")
