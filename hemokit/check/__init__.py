@@ -246,8 +246,11 @@ def _within(seconds, function):
         thread.start()
         thread.join(seconds)
     if not outcome:
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(_TooLong))
-        thread.join(1)
+        for _ in range(40):  # one call can be swallowed, by a __del__ say
+            if not thread.is_alive():
+                break
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(_TooLong))
+            thread.join(0.05)
         raise _TooLong
     result, error = outcome[0]
     if error is not None:

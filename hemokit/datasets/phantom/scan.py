@@ -52,7 +52,7 @@ def make_phantom(patient_id, *, seed, image_size=512, num_slices=None, subtypes=
 
     Args:
         patient_id: str or int; another patient for every id.
-        seed: int; the same id, seed and options give bit-identical arrays.
+        seed: int; the same id, seed, options and versions of the libraries give bit-identical arrays.
         image_size: pixels along an edge of the square slices, at least 64. Anterior is up, and the
             patient's right is on the left of the image.
         num_slices: number of slices, at least 1; None draws as many as 5 mm slices need (19 to 40).
