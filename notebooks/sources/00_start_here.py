@@ -241,8 +241,8 @@ plt.show()
 
 # %% [markdown]
 # If you saw little before you had outlines or names, that is normal: reading such slices takes a radiologist years to
-# learn. Where there are outlines, these are the largest bleeds of their kind, and so the easier ones. A thin subarachnoid
-# bleed, or a little blood in a ventricle, is much easier to miss.
+# learn. Where there are outlines, these are the largest bleeds of their kind, and so the easier ones. A thin
+# subarachnoid bleed, or a little blood in a ventricle, is much easier to miss.
 
 # %% [markdown]
 # ## Now count
