@@ -48,6 +48,8 @@ def main(arguments=None):
         # The reader of a pipe (head, less) has gone: nobody is left to tell, and Python must not try again at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        return stop.refuse() if stop.asked else _refuse(_system_error(error))
     except _Interrupted as error:
         return stop.refuse(f"; {error}")
     except Exception:
@@ -78,6 +80,12 @@ class _Stop:
         if self.asked:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # the end is near: no second one in the midst of it
         return _refuse(f"interrupted{said}", 130)
+
+
+def _system_error(error):
+    """What the system says (no permission, a file where a folder should be, a full disk), as one sentence."""
+    place = f"{error.filename}: " if error.filename else ""
+    return f"{place}{error.strerror or error}, but expected a path that can be used. Check it, or choose another."
 
 
 def _sentence(error):

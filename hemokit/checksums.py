@@ -1,6 +1,6 @@
 """Lists of SHA-256 checksums: writing one, and finding every file that differs from it.
 
-The form is that of `sha256sum` and of PhysioNet's SHA256SUMS.txt: one line a file, the checksum, two
+The form is that of `sha256sum` and of PhysioNet's SHA256SUMS.txt: one line a file, the checksum, one or two
 spaces, the path relative to the data set's folder with forward slashes. Lines that start with # say
 something about the list. JPEG has no checksum of its own, so damage in a picture shows only here.
 """
@@ -16,7 +16,7 @@ from hemokit.formats.bounded import read_bytes
 from hemokit.progress import progress_bar
 
 SUMS = "SHA256SUMS.txt"
-_LINE = re.compile(r"([0-9a-fA-F]{64}) [ *](.+)")
+_LINE = re.compile(r"([0-9a-fA-F]{64}) [ *]?(\S.*)")
 _MAX_BYTES = 2**28
 
 
@@ -30,7 +30,16 @@ class Comparison(NamedTuple):
 
 
 def read_checksums(path):
-    """Read a list of checksums.
+    """Read a list of checksums from a file; see `parse_checksums`."""
+    try:
+        text = read_bytes(path, max_bytes=_MAX_BYTES).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise problem(f"the file is no text ({error})", "UTF-8", "Fetch it again.", file=path) from None
+    return parse_checksums(text, path)
+
+
+def parse_checksums(text, path):
+    """Read a list of checksums from its text; `path` names it in errors.
 
     Returns:
         dict relative path -> checksum in lower case.
@@ -38,27 +47,29 @@ def read_checksums(path):
     Raises:
         HemokitError: a line of another form, a path twice, a path that leads out of the folder; no line at all.
     """
-    try:
-        lines = read_bytes(path, max_bytes=_MAX_BYTES).decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise problem(f"the file is no text ({error})", "UTF-8", "Fetch it again.", file=path) from None
     sums = {}
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip() or line.startswith("#"):
             continue
         match = _LINE.fullmatch(line)
         if not match:
             raise problem(
-                f"the line is {line[:80]!r}", "64 hex digits, two spaces, a path", "Correct it.", file=path, row=number
+                f"the line is {line[:80]!r}", "64 hex digits, a space, a path", "Correct it.", file=path, row=number
             )
         name = match[2].removeprefix("./")
-        if name in sums or PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+        if name in sums or not _stays_inside(name):
             came = f"the path is {name!r}"
             raise problem(came, "each path once, inside the folder", "Correct it.", file=path, row=number)
         sums[name] = match[1].lower()
     if not sums:
         raise problem("there is no checksum", "at least one", "Is this the right file?", file=path)
     return sums
+
+
+def _stays_inside(name):
+    """Whether a listed path lies in the folder on every system: no drive, no backslash, no way up."""
+    path = PurePosixPath(name)
+    return not (path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name)
 
 
 def write_checksums(root, path, *, comment="", progress=None):

@@ -148,7 +148,7 @@ def check_gpu():
 
 
 def _gpu_fix():
-    return f'{PYTHON} -m pip uninstall -y tensorflow-cpu tensorflow && {PIP} "tensorflow[and-cuda]>=2.19"'
+    return "make an environment of its own for the card (not this one): pip install hemokit[gpu,lessons] there"
 
 
 def check_backend():

@@ -7,14 +7,14 @@ by file over HTTPS, each checked against the SHA-256 that PhysioNet publishes.
 import os
 import re
 import shutil
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from hemokit.checks import problem
-from hemokit.files import sha256
+from hemokit.checksums import SUMS, parse_checksums
+from hemokit.files import sha256, write_whole
 
 PHYSIONET = "https://physionet.org"
-SUMS = "SHA256SUMS.txt"  # PhysioNet's list of the files of a data set: "hash  path" in each line
 TIMEOUT = 60  # seconds without a byte
 BLOCK = 1 << 20
 _REASONS = {  # what the libraries say of a connection that did not come about -> what it means
@@ -135,32 +135,14 @@ def fetch_physionet(address, out, *, session=None):
     try:
         listing = session.get(address + SUMS, timeout=TIMEOUT)
         _check_rights(listing, address)
-        wanted = parse_sums(listing.text, address + SUMS)
+        wanted = parse_checksums(listing.text, address + SUMS)
         for path, digest in tqdm(wanted.items(), desc="files", unit="file", disable=None):
             _load_file(session, address + path, out / path, digest)
+        with write_whole(out / SUMS) as stream:  # `hemokit data check` compares with it
+            stream.write(listing.text)
     except requests.RequestException as error:
         raise _broken_off(address, error) from error
     return out
-
-
-def parse_sums(text, address):
-    """Read a SHA256SUMS listing into a dict path -> digest; a path out of the folder is refused."""
-    wanted = {}
-    for number, line in enumerate(text.splitlines(), start=1):
-        digest, _, path = line.strip().partition(" ")
-        path = path.strip().lstrip("*")
-        parts = PurePosixPath(path).parts
-        safe = (
-            parts
-            and not PurePosixPath(path).is_absolute()
-            and ".." not in parts
-            and "\\" not in path
-            and ":" not in path
-        )
-        if len(digest) != 64 or not safe:
-            raise problem(f"the line {line[:80]!r}", "a SHA-256 and a path", "Report this.", file=address, row=number)
-        wanted[path] = digest.lower()
-    return wanted
 
 
 def _load_file(session, address, path, digest):

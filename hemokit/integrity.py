@@ -188,8 +188,10 @@ def _check_lists(root, inside, given, beside, progress):
 
 def _check_list(path, base, compared):
     check = f"checksums in {path.name}"
-    # A folder that is not there at all is a part that was not fetched; a lone missing file is a fault.
-    lost = [name for name in compared.missing if (base / name).parent.is_dir()]
+    # The list beside the manifest is of the complete data set: a folder that is not there at all is a part that was
+    # not fetched. A list that was made of this folder, or given for it, must be there whole.
+    parts = path.parent == FOLDER
+    lost = [name for name in compared.missing if not parts or (base / name).parent.is_dir()]
     yield Finding(check, "", f"{len(compared.equal)} files are as listed", True if compared.equal else None)
     for faults, words in ((compared.changed, "differ from the list"), (lost, "are missing")):
         if faults:

@@ -79,6 +79,21 @@ def test_bad_input_in_a_process_of_its_own():
     assert done.stderr.startswith("hemokit: /nowhere: ") and done.stderr.count("\n") == 1
 
 
+def test_what_the_system_refuses_is_one_sentence(tmp_path, capsys, monkeypatch):
+    """A file where a folder should be, and the current folder as a phantom's target."""
+    (tmp_path / "file").touch()
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    tree = tmp_path / "tree"
+    assert main(["phantom", str(tree), "--patients", "1", "--size", "64"]) == 0
+    capsys.readouterr()
+    assert main(["data", "check", str(tree), "--write-checksums", str(tmp_path / "file" / "sums.txt")]) == 2
+    assert "but expected a path that can be used" in capsys.readouterr().err
+    assert main(["phantom", "."]) == 2
+    assert "it is the folder you are in" in capsys.readouterr().err and folder.is_dir()
+
+
 def test_phantom_is_written_and_never_over_something(tmp_path, capsys):
     """An empty folder will do; one with something in it is left as it was."""
     out = tmp_path / "a folder"

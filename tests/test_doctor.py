@@ -89,7 +89,7 @@ def test_the_gpu_and_its_tensorflow(monkeypatch):
     answers = {"nvidia-smi": "H200, 143771 MiB", sys.executable: "0"}
     monkeypatch.setattr(doctor, "_ask", lambda command, **_: answers[command[0]])
     monkeypatch.setattr(doctor, "_installed", lambda name: name == "tensorflow-cpu")
-    assert "the CPU build" in doctor.check_gpu().found and "and-cuda" in doctor.check_gpu().fix
+    assert "the CPU build" in doctor.check_gpu().found and "an environment of its own" in doctor.check_gpu().fix
     monkeypatch.setattr(doctor, "_installed", lambda name: name == "tensorflow")
     assert "does not see it" in doctor.check_gpu().found
     answers[sys.executable] = "1"

@@ -17,6 +17,7 @@ from kagglehub.exceptions import UnauthenticatedError
 from hemokit import fetch
 from hemokit.__main__ import main
 from hemokit.checks import HemokitError
+from hemokit.checksums import parse_checksums, read_checksums
 from hemokit.manifests import manifest_names, read_manifest
 
 CONTENT = {"ct_scans/049.nii": bytes(range(256)) * 700, "hemorrhage_diagnosis_raw_ct.csv": b"a,b\n1,2\n"}
@@ -70,10 +71,11 @@ def load(address, out):
 
 
 def test_every_file_arrives_whole(server, tmp_path):
-    """Each has its name and its bytes, and no part is left."""
+    """Each has its name and its bytes, no part is left, and the list of checksums stands beside them."""
     out = load(server.address, tmp_path / "out")
     files = {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*") if path.is_file()}
-    assert files == CONTENT
+    assert read_checksums(out / "SHA256SUMS.txt").keys() == CONTENT.keys()
+    assert {name: files[name] for name in files if name != "SHA256SUMS.txt"} == CONTENT
 
 
 def test_an_interrupted_file_goes_on_where_it_stopped(server, tmp_path):
@@ -126,7 +128,7 @@ def test_an_account_from_the_environment_opens_it(server, tmp_path, monkeypatch)
     server.locked = True
     monkeypatch.setenv("PHYSIONET_USERNAME", "ada")
     monkeypatch.setenv("PHYSIONET_PASSWORD", "secret")
-    assert len(list(load(server.address, tmp_path / "out").rglob("*.*"))) == 2
+    assert len(list(load(server.address, tmp_path / "out").rglob("*.*"))) == 3
 
 
 def test_no_connection_is_one_sentence(tmp_path):
@@ -157,16 +159,21 @@ def test_the_reason_of_no_connection_is_told_in_words(error, sentence):
 @pytest.mark.parametrize("path", ["../evil", "/etc/passwd", "a/../../b", "C:\\x", "a\\..\\b", ""])
 def test_a_listing_cannot_write_elsewhere(path):
     """A path that leads out of the folder is refused."""
-    with pytest.raises(HemokitError, match="row 1: the line"):
-        fetch.parse_sums(f"{'0' * 64} {path}\n", "address")
+    with pytest.raises(HemokitError, match="address, row 1: the (line|path)"):
+        parse_checksums(f"{'0' * 64} {path}\n", "address")
 
 
 def test_a_listing_is_read_in_either_form():
-    """sha256sum writes two blanks, or a blank and a star."""
-    assert fetch.parse_sums(f"{'A' * 64}  a/b.nii\n{'0' * 64} *c d.csv\n", "") == {
-        "a/b.nii": "a" * 64,
-        "c d.csv": "0" * 64,
-    }
+    """sha256sum writes two blanks, or a blank and a star; PhysioNet one blank."""
+    text = f"{'A' * 64}  a/b.nii\n{'0' * 64} *c d.csv\n{'1' * 64} e.txt\n"
+    assert parse_checksums(text, "") == {"a/b.nii": "a" * 64, "c d.csv": "0" * 64, "e.txt": "1" * 64}
+
+
+@pytest.mark.parametrize("text, sentence", [("", "there is no checksum"), (f"{'z' * 64}  a\n", "row 1: the line is")])
+def test_a_listing_must_list(text, sentence):
+    """An empty listing is no success, and letters that are no hex digits are no checksum."""
+    with pytest.raises(HemokitError, match=sentence):
+        parse_checksums(text, "address")
 
 
 def fake_kaggle(monkeypatch, error=None):

@@ -234,7 +234,7 @@ def make_list(tree, path=None):
 
 
 def test_changed_missing_and_new_files(tree):
-    """A changed file and a lone missing one are faults by name; a new one is a note."""
+    """Changed and missing files are faults by name, missing folders too; a new file is a note."""
     path = make_list(tree)
     jpg = tree / "Patients_CT/049/brain/1.jpg"
     jpg.write_bytes(jpg.read_bytes()[:-3] + b"\0\xff\xd9")
@@ -243,10 +243,23 @@ def test_changed_missing_and_new_files(tree):
     (tree / "new.txt").write_text("x")
     texts = [str(finding) for finding in integrity.check_root(tree, checksums=path)]
     start = "checksums in sums.txt: "
-    assert f"WRONG  {start}1 files differ from the list: Patients_CT/049/brain/1.jpg (expected none)" in texts[-4]
-    assert f"WRONG  {start}1 files are missing: Patients_CT/049/bone/1.jpg" in texts[-3]
-    assert f"note   {start}3 listed files are of folders that are not here" in texts[-2]
+    assert f"WRONG  {start}1 files differ from the list: Patients_CT/049/brain/1.jpg (expected none)" in texts[-3]
+    assert f"WRONG  {start}4 files are missing: Patients_CT/049/bone/1.jpg, Patients_CT/084" in texts[-2]
     assert f"note   {start}1 files are not in the list" in texts[-1]
+
+
+def test_a_part_of_the_complete_list(tree, monkeypatch):
+    """Of the list beside the manifest, folders that are not here are parts that were not fetched: a note."""
+    path = make_list(tree)
+    monkeypatch.setattr(integrity, "FOLDER", path.parent)
+    shutil.rmtree(tree / "Patients_CT/084")
+    texts = [str(finding) for finding in integrity.check_root(tree, checksums=path)]
+    assert any(
+        "note   checksums in sums.txt: 3 listed files are of folders that are not here" in text for text in texts
+    )
+    (tree / "Patients_CT/049/bone/1.jpg").unlink()
+    texts = [str(finding) for finding in integrity.check_root(tree, checksums=path)]
+    assert any("WRONG  checksums in sums.txt: 1 files are missing" in text for text in texts)
 
 
 def test_list_of_physionet_in_the_folder(tree):

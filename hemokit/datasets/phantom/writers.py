@@ -81,8 +81,8 @@ def write_phantom(root, *, layout, num_patients=24, image_size=256, seed=0, prog
         num_workers = (os.cpu_count() or 1) if num_patients >= PROCESSES_FROM else 1
     num_workers = _check_whole(num_workers, "num_workers", 1, 1000)
     root = Path(root).expanduser()
-    _check_free(root)
     try:
+        _check_free(root)
         with write_whole_folder(root) as folder:
             work = partial(LAYOUTS[layout].write_patient, folder, image_size=image_size, seed=seed)
             patients = _in_parallel(work, patient_ids(num_patients), num_workers, progress)
@@ -152,6 +152,8 @@ def _check_whole(value, name, low, high):
 
 def _check_free(root):
     """Raise HemokitError unless nothing is at `root`; an empty folder there is taken away."""
+    if root.is_dir() and root.samefile(Path.cwd()):
+        raise problem("it is the folder you are in", "a new folder", "Name one: the phantom makes it.", file=root)
     if root.is_dir() and not any(root.iterdir()):
         root.rmdir()
     if root.exists() or root.is_symlink():
