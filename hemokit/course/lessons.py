@@ -153,7 +153,8 @@ def run_lesson(lesson, out, parameters, *, cell_seconds=None, on_cell=None):
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
     notebook = with_parameters(nbformat.read(lesson.path, as_version=4), parameters)
-    client = _client(notebook, out, cell_seconds, on_cell)
+    begun = [0]  # numbers of the code cells that were begun, from 1 as seen on the page
+    client = _client(notebook, out, cell_seconds, on_cell, begun)
     started = time.monotonic()
     try:
         # The kernel finds the hemokit that runs it, installed or not. What a cell prints goes to the notebook; what
@@ -162,11 +163,11 @@ def run_lesson(lesson, out, parameters, *, cell_seconds=None, on_cell=None):
         execute(client, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         failure = ""
     except CellExecutionError as error:
-        failure = f"cell {_last_cell(notebook)} raised {error.ename}: {_last_line(error.evalue)}"
+        failure = f"cell {begun[-1]} raised {error.ename}: {_last_line(error.evalue)}"
     except CellTimeoutError:
-        failure = f"cell {_last_cell(notebook)} took longer than {cell_seconds} s"
+        failure = f"cell {begun[-1]} took longer than {cell_seconds} s"
     except DeadKernelError:
-        failure = f"the kernel died in cell {_last_cell(notebook)}; most often memory ran out"
+        failure = f"the kernel died in cell {begun[-1]}; most often memory ran out"
     except RuntimeError as error:  # nbclient says no more than this when the kernel never answers
         failure = f"the kernel did not start ({_last_line(error)}); try: hemokit doctor"
     with write_whole(Path(out) / f"{lesson.slug}.ipynb") as stream:
@@ -183,7 +184,7 @@ def kernel_adds():
     return notebook.cells[0].outputs[0].data["text/plain"] == "2"
 
 
-def _client(notebook, out, cell_seconds, on_cell):
+def _client(notebook, out, cell_seconds, on_cell, begun):
     """The nbclient that runs `notebook` in `out`, with this interpreter as its kernel."""
     from jupyter_client import AsyncKernelManager
     from jupyter_client.kernelspec import KernelSpecManager
@@ -204,6 +205,7 @@ def _client(notebook, out, cell_seconds, on_cell):
         timeout=cell_seconds,
         coalesce_streams=True,  # a progress bar leaves its last line, not every one
         resources={"metadata": {"path": str(out)}},
+        on_cell_execute=lambda cell_index, **_: begun.append(cell_index + 1),
         on_cell_complete=executed,
     )
 
@@ -220,12 +222,6 @@ def _title(notebook, path):
         if found:
             return found[1].strip()
     return path.stem
-
-
-def _last_cell(notebook):
-    """The number, from 1 as seen on the page, of the last code cell that was begun."""
-    begun = [i for i, cell in enumerate(notebook.cells, start=1) if cell.get("metadata", {}).get("execution")]
-    return begun[-1] if begun else 0
 
 
 def _last_line(text):
