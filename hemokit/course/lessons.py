@@ -154,7 +154,7 @@ def run_lesson(lesson, out, parameters, *, cell_seconds=None, on_cell=None):
 
     notebook = with_parameters(nbformat.read(lesson.path, as_version=4), parameters)
     begun = [0]  # numbers of the code cells that were begun, from 1 as seen on the page
-    client = _client(notebook, out, cell_seconds, on_cell, begun)
+    client = _client(notebook, out, cell_seconds, on_cell, lambda cell_index, **_: begun.append(cell_index + 1))
     started = time.monotonic()
     try:
         # The kernel finds the hemokit that runs it, installed or not. What a cell prints goes to the notebook; what
@@ -184,7 +184,7 @@ def kernel_adds():
     return notebook.cells[0].outputs[0].data["text/plain"] == "2"
 
 
-def _client(notebook, out, cell_seconds, on_cell, begun):
+def _client(notebook, out, cell_seconds, on_cell=None, on_begin=None):
     """The nbclient that runs `notebook` in `out`, with this interpreter as its kernel."""
     from jupyter_client import AsyncKernelManager
     from jupyter_client.kernelspec import KernelSpecManager
@@ -205,7 +205,7 @@ def _client(notebook, out, cell_seconds, on_cell, begun):
         timeout=cell_seconds,
         coalesce_streams=True,  # a progress bar leaves its last line, not every one
         resources={"metadata": {"path": str(out)}},
-        on_cell_execute=lambda cell_index, **_: begun.append(cell_index + 1),
+        on_cell_execute=on_begin,
         on_cell_complete=executed,
     )
 
