@@ -61,6 +61,9 @@ def write_whole_folder(path):
     folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part"))
     try:
         yield folder
+        for file in folder.rglob("*"):
+            if file.is_file():
+                _sync_file(file)
         os.chmod(folder, 0o777 & ~_UMASK)
         os.rename(folder, path)  # fails, and so keeps the other, if somebody else finished first
     except BaseException:
@@ -73,6 +76,12 @@ def sha256(path):
     """The SHA-256 of a file's bytes as 64 hex digits; the file is read in blocks."""
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _sync_file(path):
+    """Bring a file's bytes to the disk, so that a power cut after the rename cannot leave it empty."""
+    with open(path, "r+b") as stream:
+        os.fsync(stream.fileno())
 
 
 def _sync_folder(folder):

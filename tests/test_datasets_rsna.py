@@ -198,6 +198,25 @@ def test_twelve_bit_quirk(root):
     assert slice_d[0, 0] == -1000 and slice_d[1, 1] == 40
 
 
+def test_uneven_gaps_are_noted():
+    """Gaps of 5 and 10 mm: the scan is named with the difference; the even scan beside it is not."""
+    z = {
+        "a": ("1.1", 0.0),
+        "b": ("1.1", 5.0),
+        "c": ("1.1", 15.0),
+        "d": ("1.2", 0.0),
+        "e": ("1.2", 5.0),
+        "f": ("1.2", 10.0),
+    }
+    rows = pd.DataFrame(z.values(), index=list(z), columns=["scan_id", "position_mm"]).assign(patient_id="P1")
+    facts = pd.DataFrame({"error": [""], "repaired": [0]})
+    notes = rsna._notes(rsna._in_scans(rows), facts, 0, True)
+    assert [note for note in notes if "uneven" in note] == [
+        "1 scans have uneven gaps between slices (in 1.1 they differ by 5.00 mm): their slice_spacing_mm is the "
+        "median, so volumes of them are estimates"
+    ]
+
+
 def test_same_position_and_two_patients(root):
     """Slices at one position are noted; one scan under two patients is an error."""
     trees.write_dicom(root / rsna.IMAGES / "ID_00000000a.dcm", patient="P1", series="1.1", z=10.0)

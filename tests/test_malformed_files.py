@@ -68,7 +68,7 @@ def test_the_good_files_are_read(tmp_path):
     """The files that the damage starts from are read without an error."""
     for kind, make in GOOD.items():
         for seed in range(4):
-            READ[kind](write(tmp_path, kind, make(np.random.default_rng(seed))))
+            assert READ[kind](write(tmp_path, kind, make(np.random.default_rng(seed)))) is not None
 
 
 def test_there_are_at_least_60_classes():

@@ -12,6 +12,7 @@ from hemokit.checks import problem
 from hemokit.datasets.rsna_headers import read_headers
 from hemokit.datasets.rsna_labels import ID_LENGTH, read_rsna_labels
 from hemokit.formats.dicom_files import read_dicom, read_dicom_header
+from hemokit.formats.dicom_stack import GAP_TOLERANCE_MM
 from hemokit.manifests import find_root, known_bad, read_manifest
 from hemokit.tables import Drop, build_table
 
@@ -57,7 +58,9 @@ def read_table(root, *, headers=None, check_pixels=False, workers=1, progress=No
     rows[["row_spacing_mm", "column_spacing_mm"]] = usable[["row_spacing_mm", "column_spacing_mm"]].astype(float)
     notes = _notes(rows, facts, other, check_pixels)
     rows_in = len(labels) + len(twice) + sum(name not in labels.index for name in files)
-    return build_table(rows.drop(columns=["position_mm", "same_place"]), rows_in=rows_in, drops=drops, notes=notes)
+    return build_table(
+        rows.drop(columns=["position_mm", "same_place", "uneven_mm"]), rows_in=rows_in, drops=drops, notes=notes
+    )
 
 
 def _list_files(folder):
@@ -97,6 +100,8 @@ def _in_scans(places):
     rows["slice_index"] = scans.cumcount()
     rows["slice_spacing_mm"] = gaps.groupby(rows["scan_id"], sort=False).transform("median").astype(float)
     rows["same_place"] = gaps == 0
+    of_scan = gaps.groupby(rows["scan_id"], sort=False)
+    rows["uneven_mm"] = of_scan.transform("max") - of_scan.transform("min")
     return rows.rename_axis(None)
 
 
@@ -112,6 +117,13 @@ def _notes(rows, facts, other, check_pixels):
     if rows["same_place"].any():
         scans = rows["scan_id"][rows["same_place"]].nunique()
         notes.append(f"{scans} scans have slices at the same position: their order there is by slice_id")
+    uneven = rows[rows["uneven_mm"] > GAP_TOLERANCE_MM]
+    if len(uneven):
+        worst = uneven.loc[uneven["uneven_mm"].idxmax()]
+        notes.append(
+            f"{uneven['scan_id'].nunique()} scans have uneven gaps between slices (in {worst['scan_id']} they differ "
+            f"by {worst['uneven_mm']:.2f} mm): their slice_spacing_mm is the median, so volumes of them are estimates"
+        )
     if other:
         notes.append(f"{other} entries of {IMAGES} are no DICOM files of the data set and were not used")
     return tuple(notes)

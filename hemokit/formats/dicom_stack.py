@@ -5,7 +5,7 @@ import numpy as np
 from hemokit.checks import problem
 
 MAX_TILT_DEGREES = 1.0
-_GAP_TOLERANCE_MM = 0.1
+GAP_TOLERANCE_MM = 0.1
 
 
 def stack_spacing_mm(slices, *, max_tilt_degrees=MAX_TILT_DEGREES):
@@ -33,17 +33,17 @@ def stack_spacing_mm(slices, *, max_tilt_degrees=MAX_TILT_DEGREES):
     steps = np.diff(places[order], axis=0)
     gaps = steps @ normal
     series = slices[0].series_uid
-    if gaps.min() < _GAP_TOLERANCE_MM:
+    if gaps.min() < GAP_TOLERANCE_MM:
         first, second = (slices[order[gaps.argmin() + n]].instance_uid for n in (0, 1))
         raise problem(
             f"in series {series} the slices {first} and {second} are {gaps.min():.3f} mm apart",
             "every slice in a place of its own",
             "Drop one of the two, and count it.",
         )
-    if gaps.max() - gaps.min() > _GAP_TOLERANCE_MM:
+    if gaps.max() - gaps.min() > GAP_TOLERANCE_MM:
         raise problem(
             f"in series {series} the gaps between slices go from {gaps.min():.2f} to {gaps.max():.2f} mm",
-            f"even gaps (to {_GAP_TOLERANCE_MM} mm)",
+            f"even gaps (to {GAP_TOLERANCE_MM} mm)",
             "A slice may be missing; measure volumes slice by slice, or leave the scan out.",
         )
     tilt = float(np.degrees(np.arccos(np.clip(gaps / np.linalg.norm(steps, axis=1), -1, 1))).max())

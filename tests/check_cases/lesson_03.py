@@ -29,7 +29,7 @@ def never_balanced(table, seed):
     return splits.split_by_patient(table, fractions={"train": 0.8, "test": 0.2}, seed=seed)
 
 
-def test_thrown_away(table, seed):
+def only_train_kept(table, seed):
     parts = never_balanced(table, seed)
     return splits.balance(parts[parts["split"] == "train"], seed=seed)
 
@@ -44,6 +44,6 @@ def slices_split_first(table, seed):
 
 CASES = {
     "q03_1": Case(given=(WRONG,), wrong=(["049"], ["052", "049"], ["049", "050", "051", "052"], {"049": 2})),
-    "q03_2": Case(wrong=(split_after_copies, never_balanced, test_thrown_away, slices_split_first)),
+    "q03_2": Case(wrong=(split_after_copies, never_balanced, only_train_kept, slices_split_first)),
     "q03_3": Case(given=(HAS, 3), wrong=(["epidural"], ["any", "epidural", "subdural"], ["SDH", "EDH"])),
 }
