@@ -16,9 +16,15 @@ ORDER = (
     *("tables", "polygons", "polygon_labels", "masks", "metrics", "manifests", "leaks", "splits"),  # floor 1
     "datasets",
     "plots",  # judging
+    *("losses", "models"),  # learning
     *("checksums", "integrity", "fetch", "check", "course", "doctor", "__main__"),  # doors
 )
+# Keras runs on several backends; TensorFlow is one of them, and is needed for its input pipelines and strategies alone.
 FRAMEWORKS = {"tensorflow", "keras", "tf_keras", "torch", "jax"}
+MAY_IMPORT = {
+    "keras": {"batches", "pipelines", "losses", "models", "training"},
+    "tensorflow": {"pipelines", "training"},
+}
 
 
 def modules():
@@ -29,9 +35,18 @@ def modules():
             yield parts[0], path
 
 
-def imported(path):
-    """The dotted names that a file imports anywhere in it, also inside functions."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+def statements(tree, at_import):
+    """Every node of a parsed file; with at_import, those alone that run when the file is imported."""
+    for node in ast.iter_child_nodes(tree):
+        if at_import and isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            continue
+        yield node
+        yield from statements(node, at_import)
+
+
+def imported(path, *, at_import=False):
+    """The dotted names that a file imports anywhere in it, also inside functions (or, with at_import, not there)."""
+    for node in statements(ast.parse(path.read_text(encoding="utf-8")), at_import):
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -60,10 +75,34 @@ def test_rule_would_notice(tmp_path):
     assert above("metrics", path) == ["plots"]
 
 
+def frameworks(entry, path):
+    """The frameworks that a file imports and may not: TensorFlow is for few, and in training inside functions alone."""
+    names = {name.split(".")[0] for name in imported(path)} & FRAMEWORKS
+    wrong = {name for name in names if entry not in MAY_IMPORT.get(name, ())}
+    if entry == "training" and "tensorflow" in {name.split(".")[0] for name in imported(path, at_import=True)}:
+        wrong.add("tensorflow")
+    return wrong
+
+
 @pytest.mark.parametrize("entry, path", list(modules()), ids=lambda value: str(getattr(value, "name", value)))
-def test_no_deep_learning_framework(entry, path):
-    """Nothing in this package imports TensorFlow, Keras, PyTorch or JAX."""
-    assert not {name.split(".")[0] for name in imported(path)} & FRAMEWORKS
+def test_frameworks(entry, path):
+    """Learning imports Keras, pipelines TensorFlow; reading, judging and the doors import no framework."""
+    assert frameworks(entry, path) == set()
+
+
+def test_framework_rule_would_notice(tmp_path):
+    """TensorFlow is found in a model, PyTorch anywhere; in training TensorFlow may stand in a function."""
+    path = tmp_path / "module.py"
+    path.write_text("import keras\ndef f():\n    import tensorflow as tf\n")
+    found = {entry: frameworks(entry, path) for entry in ("metrics", "models", "pipelines", "training")}
+    assert found == {
+        "metrics": {"keras", "tensorflow"},
+        "models": {"tensorflow"},
+        "pipelines": set(),
+        "training": set(),
+    }
+    path.write_text("try:\n    import tensorflow\nexcept ImportError:\n    import torch\n")
+    assert frameworks("training", path) == {"tensorflow", "torch"}
 
 
 def test_package_imports_nothing():
