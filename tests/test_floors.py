@@ -16,7 +16,8 @@ ORDER = (
     *("tables", "polygons", "polygon_labels", "masks", "metrics", "manifests", "leaks", "splits"),  # floor 1
     "datasets",
     "plots",  # judging
-    *("losses", "models"),  # learning
+    *("augment", "slice_cache", "batches", "pipelines"),  # learning
+    *("losses", "models"),
     *("checksums", "integrity", "fetch", "check", "course", "doctor", "__main__"),  # doors
 )
 # Keras runs on several backends; TensorFlow is one of them, and is needed for its input pipelines and strategies alone.

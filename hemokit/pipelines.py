@@ -1,0 +1,72 @@
+"""`batches.SliceBatches` as a tf.data.Dataset: several batches are made at once, while the model trains.
+
+train = slice_pipeline(table, target="mask", image_size=128, batch_size=16, training=True)
+model.fit(train, epochs=10)  # each epoch has its own order and augmentation
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from hemokit.batches import SliceBatches
+
+
+def slice_pipeline(
+    table, *, target, image_size, batch_size, windows=None, training=False, seed=0, augmentation=None, cache=True,
+    progress=None,
+):  # fmt: skip
+    """Batches of slices from a table.
+
+    The batches equal those of `SliceBatches`, in order, however many are made at once. Each iteration over the dataset
+    is an epoch: it takes the number `dataset.batches.epoch` and leaves the next one there. Setting that number before
+    an iteration goes to any epoch.
+
+    Args:
+        table, target, image_size, batch_size, windows, training, seed, augmentation, cache, progress: as
+            `SliceBatches`.
+
+    Returns:
+        tf.data.Dataset of (images, targets), or of images; its length is known. Its attribute `batches` is
+        the `SliceBatches`; a dataset made from this one (`.take`, `.map`) does not carry it.
+
+    Raises:
+        HemokitError: as `SliceBatches`.
+    """
+    batches = SliceBatches(
+        table, target=target, image_size=image_size, batch_size=batch_size, windows=windows, training=training,
+        seed=seed, augmentation=augmentation, cache=cache, progress=progress,
+    )  # fmt: skip
+    dataset = pipeline_of(batches)
+    dataset.batches = batches
+    return dataset
+
+
+def pipeline_of(batches):
+    """A tf.data.Dataset over `SliceBatches`, which may also have been made by hand."""
+    example = _as_tuple(batches.batch(0, batches.epoch))
+    types = [array.dtype for array in example]
+
+    def load(index, epoch):
+        arrays = tf.numpy_function(lambda i, e: _as_tuple(batches.batch(i, int(e))), [index, epoch], types)
+        for tensor, array in zip(arrays, example, strict=True):
+            tensor.set_shape((None, *array.shape[1:]))
+        return tuple(arrays) if batches.target is not None else arrays[0]
+
+    def indices(epoch):
+        return tf.data.Dataset.range(len(batches)).map(lambda index: (index, epoch))
+
+    # The epoch travels with each index, so that what is prefetched is right however late it is used.
+    start = tf.data.Dataset.range(1).map(lambda _: tf.numpy_function(lambda: _next_epoch(batches), [], tf.int64))
+    dataset = start.flat_map(indices).map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(len(batches)))
+    return dataset.prefetch(tf.data.AUTOTUNE)
+
+
+def _next_epoch(batches):
+    """The number of the epoch that begins; the next one is left in its place."""
+    epoch = batches.epoch
+    batches.epoch = epoch + 1
+    return np.int64(epoch)
+
+
+def _as_tuple(batch):
+    return batch if isinstance(batch, tuple) else (batch,)
