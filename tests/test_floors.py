@@ -18,7 +18,7 @@ ORDER = (
     "plots",  # judging
     *("augment", "slice_cache", "batches", "pipelines"),  # learning
     *("losses", "models"),
-    *("checksums", "integrity", "fetch", "check", "course", "doctor", "__main__"),  # doors
+    *("checksums", "integrity", "fetch", "check", "course", "doctor", "cli", "__main__"),  # doors
 )
 # Keras runs on several backends; TensorFlow is one of them, and is needed for its input pipelines and strategies alone.
 FRAMEWORKS = {"tensorflow", "keras", "tf_keras", "torch", "jax"}
