@@ -6,7 +6,7 @@ ground      checks, files, labels, windows, progress
 formats     one file of one kind -> an array or a table, or one clear error
 floor 1     tables, polygons, polygon_labels, masks, metrics, manifests, leaks, splits
 datasets    one folder -> the slice table (one row = one slice); and the phantom
-judging     plots
+judging     predictions, thresholds, plots
 learning    losses, models (keras.ops alone: on any Keras backend)
 doors       checksums, integrity, fetch (`hemokit data`); check (the exercises); course (`hemokit run`);
             doctor; cli (the command line); __main__

@@ -15,7 +15,7 @@ ORDER = (
     "formats",
     *("tables", "polygons", "polygon_labels", "masks", "metrics", "manifests", "leaks", "splits"),  # floor 1
     "datasets",
-    "plots",  # judging
+    *("predictions", "thresholds", "plots"),  # judging
     *("augment", "slice_cache", "batches", "pipelines"),  # learning
     *("losses", "models"),
     *("checksums", "integrity", "fetch", "check", "course", "doctor", "cli", "__main__"),  # doors
