@@ -149,6 +149,7 @@ def test_saved_with_the_model(loss, tmp_path):
     model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(1, 3, padding="same", activation="sigmoid")])
     model.compile(loss=loss)
     images = np.random.default_rng(0).random((4, 8, 8, 1), np.float32)
+    model.train_on_batch(images, images > 0.5)
     before = model.evaluate(images, images > 0.5, verbose=0)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
