@@ -6,8 +6,9 @@ ground      checks, files, labels, windows, progress
 formats     one file of one kind -> an array or a table, or one clear error
 floor 1     tables, polygons, polygon_labels, masks, metrics, manifests, leaks, splits
 datasets    one folder -> the slice table (one row = one slice); and the phantom
-judging     predictions, thresholds, plots
+judging     predictions, exact_search, thresholds, evaluation, plots
 learning    losses, models (keras.ops alone: on any Keras backend)
+running     training (a package: fit, predict, load)
 doors       checksums, integrity, fetch (`hemokit data`); check (the exercises); course (`hemokit run`);
             doctor; cli (the command line); __main__
 

@@ -15,9 +15,10 @@ ORDER = (
     "formats",
     *("tables", "polygons", "polygon_labels", "masks", "metrics", "manifests", "leaks", "splits"),  # floor 1
     "datasets",
-    *("predictions", "thresholds", "plots"),  # judging
+    *("predictions", "exact_search", "thresholds", "evaluation", "plots"),  # judging
     *("augment", "slice_cache", "batches", "pipelines"),  # learning
     *("losses", "models"),
+    "training",  # running
     *("checksums", "integrity", "fetch", "check", "course", "doctor", "cli", "__main__"),  # doors
 )
 # Keras runs on several backends; TensorFlow is one of them, and is needed for its input pipelines and strategies alone.

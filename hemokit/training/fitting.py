@@ -1,0 +1,125 @@
+"""`fit`: train a model so that the run can be killed, resumed, repeated and believed."""
+
+from pathlib import Path
+
+from hemokit.checks import problem
+from hemokit.losses import dice_bce
+from hemokit.training.checkpoints import LAST, read_state, remove_leftovers, restore
+from hemokit.training.distribution import built_model, is_chief, scope_of
+from hemokit.training.epochs import Bookkeeper, has_stopped, history_frame, rate_of, write_history
+from hemokit.training.precision import choose_precision, computing_in
+from hemokit.training.recipe import build_recipe
+from hemokit.training.reporting import reporter, watchers
+from hemokit.training.run_record import check_same_run, recorded
+from hemokit.training.sources import as_source, check_sources
+
+
+def fit(
+    model, train, validation, *, run_dir, epochs, loss=dice_bce, optimizer=None, learning_rate=None,
+    schedule="constant", metrics=(), batch_size=16, seed=0, precision="auto", patience=None, monitor="val_loss",
+    tensorboard=False, strategy=None, settings=None, resume=True, callbacks=(), live=None,
+):  # fmt: skip
+    """Train a model, one line an epoch, and leave in `run_dir` what is needed to go on, to repeat and to judge.
+
+    run_dir gets best.keras (the epoch with the best `monitor`), last.keras (everything that a resumed run needs, in one
+    file), history.csv and run.json (data, settings, versions, machine). All are whole at any moment: a run killed
+    in its tenth epoch goes on after its ninth, and ends with the same weights to the last bit as one that was not
+    killed (on the same CPU, the same number of cores, and data that depend on the epoch alone: slice batches and
+    arrays do; other sources do if each epoch brings the same batches).
+
+    Args:
+        model: keras.Model; or a function without arguments that builds one (after `seed` is set, and under the scope
+            of `strategy`). A model is trained in place and ends with the weights of the last epoch; `load(run_dir)`
+            gives the best.
+        train, validation: `batches.SliceBatches`, a dataset of `pipelines.slice_pipeline`, (x, y) arrays, or any data
+            source of Keras that ends. validation may be None if `monitor` is not a value of it.
+        run_dir: folder of this run; made if missing.
+        epochs: how many in all, those before a resumption counted in.
+        loss: function (y_true, y_pred), its Keras name, or a keras.losses.Loss.
+        optimizer: None (Adam), a Keras name, or an optimizer, of which a fresh copy is used.
+        learning_rate: None is 0.001, or what the optimizer object brings.
+        schedule: "constant", or "cosine": from the full rate in the first epoch along half a cosine towards zero.
+        metrics: Keras names, functions or metrics to follow.
+        batch_size: of arrays; the other sources know theirs.
+        seed: whole number from 0: order of arrays, and all global random numbers of Keras.
+        precision: "auto", "float32" or "mixed_bfloat16"; see `precision.choose_precision`.
+        patience: stop when so many epochs bring no better `monitor`; None never stops.
+        monitor: a column of the history; lower is better if "loss" is in its name, else higher.
+        tensorboard: write curves to run_dir/tensorboard.
+        strategy: a tf.distribute strategy (TensorFlow); `train` then holds global batches.
+        settings: dict of JSON values to record beside the run and to compare at its resumption.
+        resume: go on with the run in run_dir, if there is one. False deletes that run's files and begins anew.
+        callbacks: more Keras callbacks; what they remember is theirs to save.
+        live: True draws the losses anew after each epoch, in a notebook.
+
+    Returns:
+        DataFrame, one row an epoch: epoch (from 1), seconds, loss, val_loss, metrics, learning_rate. Where the run is
+        finished already, nothing is trained and its history is returned.
+
+    Raises:
+        HemokitError: data of the wrong split or with patients on both sides; a run in run_dir with other data or
+            settings (all but a larger `epochs`; versions may differ, run.json tells them); a loss that is not finite.
+    """
+    train = as_source(train, batch_size=batch_size, seed=seed, training=True)
+    validation = as_source(validation, batch_size=batch_size)
+    check_sources(train, validation)
+    run_dir, chief = Path(run_dir), is_chief(strategy)
+    saved = _saved_run(run_dir, resume, chief)
+    if precision == "auto" and saved:
+        precision = saved["made_with"]["settings"]["precision"]  # the run's, whatever this machine is fast with
+    model = built_model(model, strategy, seed=seed)
+    recipe = build_recipe(
+        model, loss=loss, optimizer=optimizer, learning_rate=learning_rate, metrics=metrics, schedule=schedule,
+        seed=seed, precision=choose_precision(precision), patience=patience, monitor=monitor, epochs=epochs,
+        settings=settings or {},
+    )  # fmt: skip
+    data = {"train": train.facts, "validation": validation and validation.facts}
+    made_with = {"data": data, "settings": recipe.settings}
+    history = _earlier_epochs(saved, made_with, epochs, run_dir, quiet=not chief)
+    keeper = Bookkeeper(
+        run_dir=run_dir if chief else None, made_with=made_with, history=history, batches=train.batches,
+        monitor=monitor, patience=patience, rate=rate_of(recipe.settings, epochs), seed=seed,
+        report=reporter(epochs, history, live=live, quiet=not chief),
+    )  # fmt: skip
+    callbacks = [keeper, *watchers(run_dir, tensorboard=tensorboard, quiet=not chief), *callbacks]
+    with computing_in(model, recipe.settings["precision"]):
+        with scope_of(strategy):
+            # "auto" is XLA on a GPU and none on a CPU, where XLA trained the default U-Net at a quarter of the speed.
+            model.compile(recipe.optimizer, recipe.loss, metrics=recipe.metrics, jit_compile="auto")
+            if saved:
+                restore(model, run_dir / LAST, saved)
+        if len(history) < epochs and not has_stopped(history, monitor, patience):
+            with recorded(run_dir if chief else None, made_with, epochs=epochs, resumed=bool(saved)):
+                _train(model, train, validation, epochs, len(history), callbacks)
+    return history_frame(history)
+
+
+def _saved_run(run_dir, resume, chief):
+    """The state of the run in run_dir, or None where a new one begins: then nothing of an old one stays."""
+    saved = read_state(run_dir / LAST) if resume else None
+    if chief:
+        remove_leftovers(run_dir, everything=saved is None)
+    return saved
+
+
+def _earlier_epochs(saved, made_with, epochs, run_dir, *, quiet):
+    """The rows of the history so far, after a look at whether this is the same run."""
+    if saved is None:
+        return []
+    check_same_run(saved["made_with"], made_with, run_dir=run_dir)
+    done = len(saved["history"])
+    if epochs < done:
+        remedy = "Ask for as many or more, or choose another run_dir."
+        raise problem(f"epochs is {epochs}, and the run in {run_dir} has {done}", f"{done} or more", remedy)
+    if not quiet:
+        print(f"{run_dir}: going on after epoch {done} of {epochs}", flush=True)
+        write_history(run_dir, saved["history"])
+    return list(saved["history"])
+
+
+def _train(model, train, validation, epochs, first, callbacks):
+    """Keras' own loop. It must not shuffle: it would draw the order from global numbers that no checkpoint holds."""
+    model.fit(
+        train.data, validation_data=validation and validation.data, epochs=epochs, initial_epoch=first,
+        callbacks=callbacks, shuffle=False, verbose=0,
+    )  # fmt: skip

@@ -1,0 +1,145 @@
+"""What `fit` learns from: slice batches, pipelines, arrays or any other data source of Keras, seen in one way."""
+
+import hashlib
+from typing import NamedTuple
+
+import keras
+import numpy as np
+
+from hemokit.checks import problem
+
+
+class Source(NamedTuple):
+    """`data` goes to Keras; `batches` has the `epoch` to set (or is None); `facts` tell what the data is."""
+
+    data: object
+    batches: object
+    table: object
+    facts: dict
+
+
+class ArrayBatches(keras.utils.PyDataset):
+    """Batches of arrays; in training, in an order drawn from (seed, epoch) alone, so that a resumed run sees it too.
+
+    Args:
+        arrays: (x, y) or (x, y, sample_weight), arrays of one length (samples, ...).
+        batch_size: samples a batch; the last may be smaller.
+        seed: whole number from 0.
+        training: shuffle.
+    """
+
+    def __init__(self, arrays, *, batch_size, seed=0, training=False):
+        super().__init__()
+        self.arrays = tuple(np.asarray(array) for array in arrays)
+        self.batch_size, self.seed, self.training = batch_size, seed, training
+        self.epoch = 0
+        lengths = [array.shape[0] if array.ndim else 0 for array in self.arrays]
+        if len(lengths) not in (2, 3) or len(set(lengths)) > 1 or not lengths[0]:
+            came = f"arrays of the lengths {', '.join(map(str, lengths))}"
+            raise problem(came, "(x, y) of one length, at least 1", "Give one target for each sample.")
+
+    def __len__(self):
+        return -(-len(self.arrays[0]) // self.batch_size)
+
+    def __getitem__(self, index):
+        order = np.arange(len(self.arrays[0]))
+        if self.training:
+            order = np.random.default_rng((self.seed, self.epoch)).permutation(order)
+        rows = order[index * self.batch_size :][: self.batch_size]
+        return tuple(array[rows] for array in self.arrays)
+
+    @property
+    def fingerprint(self):
+        """Hex digits over shapes, types and values, batch size and order."""
+        digest = hashlib.sha256(repr((self.batch_size, self.training and self.seed)).encode())
+        for array in self.arrays:
+            digest.update(repr((array.shape, array.dtype.str)).encode())
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
+
+
+def as_source(given, *, batch_size=16, seed=0, training=False):
+    """See any data source as a `Source`; None stays None.
+
+    Args:
+        given: `SliceBatches`, a dataset of `slice_pipeline` (attribute `batches`), a tuple of arrays, or any Keras
+            data source that ends (keras.utils.PyDataset, tf.data.Dataset, torch DataLoader).
+        batch_size, seed, training: for arrays alone; the others know their own.
+    """
+    if given is None:
+        return None
+    if isinstance(given, tuple | list):
+        given = ArrayBatches(given, batch_size=batch_size, seed=seed, training=training)
+    if isinstance(given, np.ndarray):
+        raise problem("an array without targets", "(x, y)", "Put images and targets in a tuple.")
+    batches = getattr(given, "batches", given)
+    table = getattr(batches, "table", None)
+    has_epoch = hasattr(batches, "epoch")
+    return Source(_data_for_keras(given), batches if has_epoch else None, table, _facts(given, batches, table))
+
+
+def check_sources(train, validation):
+    """Raise HemokitError where validation would not tell the truth: test rows in use, or patients on both sides."""
+    _check_split(train, "train")
+    _check_split(validation, "validation")
+    if train.table is None or validation is None or validation.table is None:
+        return
+    for column, what in (("patient_id", "patient"), ("slice_id", "slice")):
+        both = set(train.table[column].dropna()) & set(validation.table[column].dropna())
+        if both:
+            raise problem(
+                f"{what} {min(both)!r} is in the training and in the validation data ({len(both)} such in all)",
+                f"each {what} on one side",
+                "Split by splits.split_by_patient.",
+                column=column,
+            )
+
+
+def _check_split(source, name):
+    """Rows that carry the name of another split are refused; unsplit rows say nothing."""
+    if source is None or source.table is None or "split" not in source.table.columns:
+        return
+    wrong = source.table["split"].dropna()
+    wrong = wrong[wrong != name]
+    if len(wrong):
+        raise problem(
+            f"{len(wrong)} of {len(source.table)} rows given as {name} data are of the split {wrong.iloc[0]!r}",
+            f"rows of the split {name!r} alone",
+            f"Pass table[table['split'] == {name!r}]; test rows are for the last look, after training.",
+            column="split",
+        )
+
+
+def _data_for_keras(given):
+    """With TensorFlow, slice batches become a pipeline, which makes several of them while the model trains."""
+    if keras.backend.backend() != "tensorflow" or not hasattr(given, "rows_of"):
+        return given
+    from hemokit.pipelines import pipeline_of  # needs TensorFlow
+
+    return pipeline_of(given)
+
+
+def _facts(given, batches, table):
+    facts = {
+        "kind": type(given).__name__,
+        "fingerprint": getattr(batches, "fingerprint", None),
+        "batches": _length(given),
+        "batch_size": getattr(batches, "batch_size", None),
+    }
+    if table is None:
+        return facts
+    splits = table["split"].value_counts(dropna=False).to_dict() if "split" in table.columns else {}
+    return facts | {
+        "datasets": sorted(table["dataset"].unique()),
+        "slices": len(table),
+        "hemorrhagic_slices": int(table["any"].sum()),
+        "patients": int(table["patient_id"].nunique()),
+        "splits": {str(name): int(count) for name, count in splits.items()},
+    }
+
+
+def _length(given):
+    try:
+        return len(given)
+    except TypeError:  # a data source that does not know it
+        return None
