@@ -8,6 +8,7 @@ What is drawn depends on the key alone, never on the order of calls, on threads 
 """
 
 import hashlib
+import math
 import operator
 from functools import lru_cache
 from numbers import Real
@@ -84,29 +85,27 @@ def augment_pair(image, mask, augmentation, *, key):
     _check_pair(image, mask)
     check_augmentation(augmentation)
     rng = random_of(key)
-    flip, angle, shear, zoom, down, right, alpha, factor, offset, blur, noise = rng.random(11)  # fixed places
-    signed = 2 * np.array([angle, shear, right, down, offset]) - 1
+    flip, angle, shear, zoom, down, right, alpha, factor, offset, blur, noise = rng.random(11).tolist()  # fixed places
+    angle, shear, right, down, offset = (2 * part - 1 for part in (angle, shear, right, down, offset))
     settings = augmentation
     image = _change_brightness(
-        image, rng, factor=_between(settings.brightness, factor), offset=settings.brightness_offset * signed[4],
+        image, rng, factor=_between(settings.brightness, factor), offset=settings.brightness_offset * offset,
         blur=settings.blur * blur, noise=settings.noise * noise,
     )  # fmt: skip
     if not _moves(augmentation):
         return image, None if mask is None else mask.copy()
     affine = affine_of(
-        image.shape, flip=flip < settings.flip, angle=settings.rotation_degrees * signed[0],
-        shear=settings.shear_degrees * signed[1], zoom=_between(settings.zoom, zoom),
-        shift_xy=settings.shift * signed[2:4] * (image.shape[1], image.shape[0]),
+        image.shape, flip=flip < settings.flip, angle=settings.rotation_degrees * angle,
+        shear=settings.shear_degrees * shear, zoom=_between(settings.zoom, zoom),
+        shift_xy=(settings.shift * right * image.shape[1], settings.shift * down * image.shape[0]),
     )  # fmt: skip
-    places = pixel_grid(*image.shape[:2])
     alpha = _between(settings.elastic_alpha, alpha)
-    if alpha:
-        places = cv2.scaleAdd(elastic_field(places.shape[:2], settings.elastic_sigma, rng), alpha, places)
-    return warp_pair(image, mask, cv2.transform(places, affine))
+    places = sampling_grid(image.shape[:2], affine, alpha=alpha, sigma=settings.elastic_sigma, rng=rng)
+    return warp_pair(image, mask, places)
 
 
 def random_of(key):
-    """A generator of random numbers for one key: Philox, a counter-based one, keyed by a BLAKE2b hash."""
+    """A generator of random numbers for one key: a hash of the key (BLAKE2b) is its first state."""
     try:
         seed, epoch, slice_id, *copy = key
         numbers = [operator.index(number) for number in (seed, epoch, *(copy or (0,)))]
@@ -115,8 +114,18 @@ def random_of(key):
     if len(numbers) != 3 or min(numbers) < 0 or not isinstance(slice_id, str):
         raise problem(f"the key is {key!r}", "(seed, epoch, slice_id) or (seed, epoch, slice_id, copy)", "Give both.")
     text = "{} {} {} ".format(*numbers) + slice_id
-    digest = hashlib.blake2b(text.encode(), digest_size=16).digest()
-    return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
+    return np.random.Generator(np.random.SFC64(_Hash(text.encode())))
+
+
+class _Hash(np.random.bit_generator.ISeedSequence):
+    """The seeds of a generator from a text; NumPy's own SeedSequence takes numbers, and several times as long."""
+
+    def __init__(self, text):
+        self.text = text
+
+    def generate_state(self, n_words, dtype=np.uint32):
+        size = n_words * np.dtype(dtype).itemsize  # SFC64 asks for 24 bytes; a digest has up to 64
+        return np.frombuffer(hashlib.blake2b(self.text, digest_size=size).digest(), dtype)
 
 
 def affine_of(shape, *, flip=False, angle=0.0, shear=0.0, zoom=1.0, shift_xy=(0.0, 0.0)):
@@ -134,50 +143,73 @@ def affine_of(shape, *, flip=False, angle=0.0, shear=0.0, zoom=1.0, shift_xy=(0.
     Returns:
         float64 array (2, 3): source (x, y) = array[:, :2] @ output (x, y) + array[:, 2].
     """
-    cosine, sine = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
-    matrix = np.array([[cosine, -sine], [sine, cosine]]) / zoom  # turns back
-    matrix = np.array([[1.0, -np.tan(np.deg2rad(shear))], [0.0, 1.0]]) @ matrix
-    if flip:
-        matrix[0] = -matrix[0]
-    middle = np.array([(shape[1] - 1) / 2, (shape[0] - 1) / 2])
-    return np.column_stack([matrix, middle - matrix @ (middle + shift_xy)])
+    cosine, sine = math.cos(math.radians(angle)) / zoom, math.sin(math.radians(angle)) / zoom
+    lean, side = math.tan(math.radians(shear)), -1 if flip else 1
+    # Turn back and shrink, lean back, flip back: plain numbers, as this is done once an image.
+    matrix = ((side * (cosine - lean * sine), -side * (sine + lean * cosine)), (sine, cosine))
+    middle = (shape[1] - 1) / 2, (shape[0] - 1) / 2
+    x, y = middle[0] + shift_xy[0], middle[1] + shift_xy[1]
+    rows = zip(matrix, middle, strict=True)
+    return np.array([(of_x, of_y, start - of_x * x - of_y * y) for (of_x, of_y), start in rows])
+
+
+def sampling_grid(shape, affine, *, alpha=0.0, sigma=3.0, rng=None):
+    """Where each output pixel comes from: elastic displacement first, then the affine map.
+
+    The displacement in x and in y is uniform noise from -1 to 1, smoothed by a Gaussian, times alpha (Simard et al.
+    2003, doi:10.1109/ICDAR.2003.1227801). A smooth field need not be drawn at every pixel: from sigma = `HALF_FROM`
+    on, noise is drawn on every second one, smoothed there, and enlarged by `cv2.pyrUp`, which is itself a Gaussian of
+    variance 1 and leaves straight lines straight. The variances add up to sigma**2, and the mean square is that of
+    the full drawing. Noise in 256 steps will do: each displacement is a sum of dozens of values.
+
+    Args:
+        shape: (height, width).
+        affine: as `affine_of`.
+        alpha: in pixels; 0 draws nothing. Far from the rim the standard deviation of a displacement is about
+            alpha / (2 * sigma * sqrt(3 * pi)).
+        sigma: in pixels, above 0.
+        rng: np.random.Generator; needed where alpha is not 0.
+
+    Returns:
+        float32 array (height, width, 2) of source places (x, y).
+    """
+    if not alpha:
+        return cv2.transform(pixel_grid(*shape), affine)
+    if sigma < HALF_FROM:
+        grid = pixel_grid(*shape)
+        noise = _smooth_noise(grid.shape, sigma, rng)
+        return cv2.transform(cv2.scaleAdd(noise, alpha, grid, dst=noise), affine)
+    grid = half_grid(*shape)
+    # Every second pixel holds a quarter of the draws, so their mean is twice as restless: hence the half.
+    noise = _smooth_noise(grid.shape, math.sqrt((sigma**2 - 1) / 4), rng)
+    places = cv2.transform(cv2.scaleAdd(noise, alpha / 2, grid, dst=noise), affine)
+    return cv2.pyrUp(places)[2 : 2 + shape[0], 2 : 2 + shape[1]]
 
 
 @lru_cache(maxsize=8)
 def pixel_grid(height, width):
     """The place (x, y) of every pixel: float32 (height, width, 2), not to be written to."""
     y, x = np.mgrid[:height, :width]
-    grid = np.stack([x, y], axis=-1).astype(np.float32)
-    grid.setflags(write=False)
-    return grid
+    return _read_only(np.stack([x, y], axis=-1).astype(np.float32))
 
 
-def elastic_field(shape, sigma, rng):
-    """Uniform noise from -1 to 1, smoothed by a Gaussian (Simard et al. 2003, doi:10.1109/ICDAR.2003.1227801).
+@lru_cache(maxsize=8)
+def half_grid(height, width):
+    """The place of every second pixel, with one more on each side, as `cv2.pyrUp` needs them; else as `pixel_grid`."""
+    return _read_only(2 * pixel_grid((height + 1) // 2 + 2, (width + 1) // 2 + 2) - 2)
 
-    A smooth field need not be drawn at every pixel: from sigma = `HALF_FROM` on, noise is drawn on every second one,
-    smoothed there, and enlarged by `cv2.pyrUp`, itself a Gaussian of variance 1. The variances add up to sigma**2,
-    and the mean square is that of the full drawing. Noise in 256 steps will do: each value is a sum of dozens.
 
-    Args:
-        shape: (height, width).
-        sigma: in pixels, above 0.
-        rng: np.random.Generator.
+def _read_only(array):
+    array.setflags(write=False)
+    return array
 
-    Returns:
-        float32 array (height, width, 2), the displacements (x, y) for alpha = 1. Far from the rim their
-        standard deviation is about 1 / (2 * sigma * sqrt(3 * pi)).
-    """
-    height, width = shape
-    if sigma < HALF_FROM:
-        return cv2.GaussianBlur(_noise((height, width, 2), rng), (0, 0), sigma)
-    noise = _noise(((height + 1) // 2, (width + 1) // 2, 2), rng)
-    sigma_here = np.sqrt((sigma**2 - 1) / 4)
-    # Every second pixel holds a quarter of the draws, so their mean is twice as restless.
-    size = 2 * int(np.ceil(3 * sigma_here)) + 1
-    kernel = cv2.getGaussianKernel(size, sigma_here) * np.sqrt(0.5)
-    smooth = cv2.sepFilter2D(noise, cv2.CV_32F, kernel, kernel)
-    return cv2.pyrUp(smooth, dstsize=(width, height))
+
+def _smooth_noise(shape, sigma, rng):
+    """Uniform noise from -1 to 1 (in 256 steps), smoothed: float32. Raw bytes are the fastest noise there is."""
+    count = math.prod(shape)
+    raw = rng.bit_generator.random_raw(-(-count // 8)).view(np.uint8)[:count].reshape(shape)
+    kernel = cv2.getGaussianKernel(2 * round(3 * sigma) + 1, sigma)
+    return cv2.sepFilter2D(raw, cv2.CV_32F, kernel, kernel * (2 / 255), delta=-1).reshape(shape)
 
 
 def warp_pair(image, mask, places):
@@ -185,7 +217,7 @@ def warp_pair(image, mask, places):
     groups = [image[..., first : first + _MAX_CHANNELS] for first in range(0, image.shape[2], _MAX_CHANNELS)]
     groups = [cv2.remap(np.ascontiguousarray(group), places, None, cv2.INTER_LINEAR) for group in groups]
     warped = groups[0] if len(groups) == 1 else cv2.merge([plane for group in groups for plane in cv2.split(group)])
-    warped = cv2.min(warped, 1.0, dst=warped).reshape(image.shape)  # rounding can exceed 1 by a bit
+    warped = _at_most_1(warped.reshape(image.shape))  # not all versions of OpenCV round alike
     if mask is None:
         return warped, None
     flat = mask.view(np.uint8) if mask.dtype == bool else mask
@@ -245,26 +277,24 @@ def _between(pair, part):
 
 def _change_brightness(image, rng, *, factor, offset, blur, noise):
     """A changed copy of the image, in [0, 1]."""
-    changed = cv2.multiply(image, factor).reshape(image.shape) if factor != 1 else image.copy()
+    changed = image * np.float32(factor)
     if offset or noise:
-        added = np.full(image.shape, offset, np.float32)
-        if noise:
-            added += _grain(image.shape, noise, rng)
-        changed += added * ((image > 0) & (image < 1))
-        changed = cv2.max(changed, 0.0, dst=changed)
-    changed = cv2.min(changed, 1.0, dst=changed).reshape(image.shape)
+        added = _grain(image.shape, noise, rng) if noise else np.zeros((), np.float32)
+        changed += (added + np.float32(offset)) * ((image > 0) & (image < 1))
+        np.maximum(changed, 0, out=changed)
+    _at_most_1(changed)
     return cv2.GaussianBlur(changed, (0, 0), blur).reshape(image.shape) if blur > 0.2 else changed
 
 
-def _noise(shape, rng):
-    """Uniform noise from -1 to 1 in 256 steps, float32: raw bytes of the generator, the fastest there is."""
-    count = int(np.prod(shape))
-    raw = rng.bit_generator.random_raw(-(-count // 8)).view(np.uint8)[:count].reshape(shape)
-    return cv2.addWeighted(raw, 2 / 255, raw, 0, -1, dtype=cv2.CV_32F).reshape(shape)
+def _at_most_1(image):
+    """Clip in place; cv2.threshold is the fastest that does it."""
+    flat = image.reshape(len(image), -1)
+    cv2.threshold(flat, 1, 0, cv2.THRESH_TRUNC, dst=flat)
+    return image
 
 
 def _grain(shape, sigma, rng):
     """Noise of standard deviation `sigma`, a little smooth as in CT, the same in all channels."""
     kernel = cv2.getGaussianKernel(5, 0.7)
-    scale = sigma * np.sqrt(3 * 255 / 257) / (kernel**2).sum()
-    return scale.astype(np.float32) * cv2.sepFilter2D(_noise(shape[:2], rng), cv2.CV_32F, kernel, kernel)[..., None]
+    scale = sigma * np.sqrt(3 * 255 / 257) / (kernel**2).sum()  # of 256 steps from -1 to 1, and of their smoothing
+    return np.float32(scale) * _smooth_noise(shape[:2], 0.7, rng)[..., None]
