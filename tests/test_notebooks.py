@@ -30,8 +30,9 @@ SOURCES = {source.stem: source for source in build.sources()}
 EVERY = pytest.mark.parametrize("slug", SOURCES)
 DRAWS = re.compile(
     r"\b(show_slice|montage|confusion_heatmap|curves|imshow|subplots|plt\.\w+)\(|\.(plot|hist|bar|barh|scatter)\("
+    r"|\b(prediction_panels|(pr|roc)_curve|\w+_curves|area_scatter|(calibration|interval)_plot|plots\.\w+)\("
 )
-SHOWS_CT = re.compile(r"\b(show_slice|montage)\(|cmap=.gray")
+SHOWS_CT = re.compile(r"\b(show_slice|montage|prediction_panels)\(|cmap=.gray")
 SECONDS = 75  # a lesson on 2 cores
 
 

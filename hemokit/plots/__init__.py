@@ -4,8 +4,11 @@ CT is gray; everything else uses colors and line styles that color-blind readers
 cividis). Every axis says its quantity and unit.
 """
 
+from hemokit.plots.agreement import area_scatter, bland_altman, calibration_plot
 from hemokit.plots.confusion import confusion_heatmap
-from hemokit.plots.curves import curves
+from hemokit.plots.curves import curves, pr_curve, roc_curve, threshold_curves, training_curves
+from hemokit.plots.intervals import interval_plot
+from hemokit.plots.panels import prediction_panels
 from hemokit.plots.slices import montage, show_slice, window_title
 from hemokit.plots.style import COLORS, LINE_STYLES, PREDICTION, TRUTH
 from hemokit.plots.tables import hounsfield_histogram, split_bars
@@ -15,11 +18,20 @@ __all__ = [
     "LINE_STYLES",
     "PREDICTION",
     "TRUTH",
+    "area_scatter",
+    "bland_altman",
+    "calibration_plot",
     "confusion_heatmap",
     "curves",
     "hounsfield_histogram",
+    "interval_plot",
     "montage",
+    "pr_curve",
+    "prediction_panels",
+    "roc_curve",
     "show_slice",
     "split_bars",
+    "threshold_curves",
+    "training_curves",
     "window_title",
 ]
