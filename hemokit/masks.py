@@ -16,6 +16,7 @@ from hemokit.tables import Account, Drop, account
 
 __all__ = [
     "Lesion",
+    "abc2_ml",
     "clean_masks",
     "label_lesions",
     "lesions",
@@ -140,17 +141,68 @@ def volume_ml(mask, spacing_mm):
         HemokitError: a spacing that is unknown (None, NaN), not above 0, or not three numbers.
     """
     mask = _check_mask(mask)
-    try:
-        spacing = np.array(spacing_mm, float)
-    except (TypeError, ValueError):
-        spacing = np.array(np.nan)
-    if spacing.shape != (3,) or not np.isfinite(spacing).all() or (spacing <= 0).any():
-        raise problem(
-            f"spacing_mm is {spacing_mm!r}",
-            "(slice, row, column) in mm, all above 0",
-            "Without known spacing there is no volume: JPGs have none, NIfTI and DICOM headers do.",
-        )
-    return int(mask.sum()) * float(spacing.prod()) / 1000
+    return int(mask.sum()) * float(_check_spacing(spacing_mm).prod()) / 1000
+
+
+def abc2_ml(mask, spacing_mm, *, weighted=False):
+    """Volume in milliliters by the bedside rule ABC/2, as a reader without a computer estimates it.
+
+    On the slice with the largest area, A is the largest diameter and B the largest diameter perpendicular to it; C is
+    the number of slices with hemorrhage times their distance (Kothari et al., Stroke 1996;27:1304-1305). It takes a
+    bleed for an ellipsoid (pi/6 ABC, 5 % more); beside `volume_ml` it shows how wrong that is for ragged ones.
+
+    Args:
+        mask: bool or 0/1 array (slices, height, width), or (height, width) for one slice.
+        spacing_mm: (slice, row, column) in mm, as in `volume_ml`.
+        weighted: False counts every slice with hemorrhage once. True counts as Kothari's paper: a slice with more
+            than 75 % of the largest area as one, with 25 % to 75 % as a half, with less as none. Made for few
+            thick slices; over many thin ones it makes C a third too short.
+
+    Returns:
+        float, the sum over the lesions (see `lesions`); 0.0 for an empty mask. Diameters run from outer edge to
+        outer edge of the pixels' convex hull, so one pixel has its diagonal.
+
+    Raises:
+        HemokitError: as `volume_ml`.
+    """
+    mask = _check_mask(mask)
+    spacing = _check_spacing(spacing_mm)
+    stack = mask if mask.ndim == 3 else mask[None]
+    labels = label_lesions(stack)
+    boxes = [(one.label, tuple(slice(*ends) for ends in one.box)) for one in lesions(stack)]
+    return float(sum(_abc(labels[box] == label, spacing, weighted) for label, box in boxes) / 2000)
+
+
+def _abc(lesion, spacing, weighted):
+    """A x B x C of one lesion (slices, height, width) in cubic millimeters."""
+    areas = lesion.sum(axis=(1, 2))
+    a, b = _diameters(lesion[areas.argmax()], spacing[1:])
+    part = areas / areas.max()
+    counted = np.where(part > 0.75, 1.0, np.where(part >= 0.25, 0.5, 0.0)) if weighted else areas > 0
+    return a * b * counted.sum() * spacing[0]
+
+
+def _diameters(area, spacing):
+    """Largest diameter of a mask (height, width) in mm, and the largest one perpendicular to it."""
+    from scipy.spatial import ConvexHull
+    from scipy.spatial.distance import pdist, squareform
+
+    corners = (np.argwhere(area)[:, None] + [[0, 0], [0, 1], [1, 0], [1, 1]]).reshape(-1, 2) * spacing
+    hull = corners[ConvexHull(corners).vertices]
+    distances = squareform(pdist(hull))
+    first, last = np.unravel_index(distances.argmax(), distances.shape)
+    longest = distances[first, last]
+    along = (hull[last] - hull[first]) / longest
+    x, y = (hull - hull[first]) @ along, (hull - hull[first]) @ [-along[1], along[0]]
+    ends = np.isin(np.arange(len(hull)), [first, last])
+    above, below = (_chain(x, y, side | ends) for side in (y > 0, y < 0))
+    return longest, float((np.interp(x, *above) - np.interp(x, *below)).max())
+
+
+def _chain(x, y, chosen):
+    """One side of a convex outline, from end to end of its diameter."""
+    order = np.argsort(x[chosen], kind="stable")
+    return x[chosen][order], y[chosen][order]
 
 
 def _check_mask(mask):
@@ -162,6 +214,21 @@ def _check_mask(mask):
             "Take out the channel axis.",
         )
     return mask
+
+
+def _check_spacing(spacing_mm):
+    """The spacing as a float array (3,)."""
+    try:
+        spacing = np.array(spacing_mm, float)
+    except (TypeError, ValueError):
+        spacing = np.array(np.nan)
+    if spacing.shape != (3,) or not np.isfinite(spacing).all() or (spacing <= 0).any():
+        raise problem(
+            f"spacing_mm is {spacing_mm!r}",
+            "(slice, row, column) in mm, all above 0",
+            "Without known spacing there is no volume: JPGs have none, NIfTI and DICOM headers do.",
+        )
+    return spacing
 
 
 def _mask_of(row, read_mask):

@@ -59,36 +59,36 @@ def sum_counts(counts):
 
 def dice(counts):
     """Dice = 2 tp / (2 tp + fp + fn), also called F1; NaN where truth and prediction are both empty."""
-    return _ratio(2 * counts.tp, 2 * counts.tp + counts.fp + counts.fn)
+    return ratio(2 * counts.tp, 2 * counts.tp + counts.fp + counts.fn)
 
 
 def iou(counts):
     """Intersection over union = tp / (tp + fp + fn), the Jaccard index; NaN where both are empty."""
-    return _ratio(counts.tp, counts.tp + counts.fp + counts.fn)
+    return ratio(counts.tp, counts.tp + counts.fp + counts.fn)
 
 
 def precision(counts):
     """Which part of the predicted is true = tp / (tp + fp); NaN where nothing is predicted."""
-    return _ratio(counts.tp, counts.tp + counts.fp)
+    return ratio(counts.tp, counts.tp + counts.fp)
 
 
 def sensitivity(counts):
     """Which part of the true is found (recall) = tp / (tp + fn); NaN where nothing is true."""
-    return _ratio(counts.tp, counts.tp + counts.fn)
+    return ratio(counts.tp, counts.tp + counts.fn)
 
 
 def specificity(counts):
     """Which part of the rest is left alone = tn / (tn + fp); NaN where everything is true."""
-    return _ratio(counts.tn, counts.tn + counts.fp)
+    return ratio(counts.tn, counts.tn + counts.fp)
 
 
 def pixel_accuracy(counts):
     """Which part is right = (tp + tn) / all; near 1 for an empty prediction, so no score of a segmentation."""
-    return _ratio(counts.tp + counts.tn, counts.tp + counts.fp + counts.fn + counts.tn)
+    return ratio(counts.tp + counts.tn, counts.tp + counts.fp + counts.fn + counts.tn)
 
 
-def _ratio(part, whole):
-    """part / whole as float, or float array; 0/0 is NaN."""
+def ratio(part, whole):
+    """part / whole as a float, or a float array of their shape; NaN where whole is 0."""
     part, whole = np.asarray(part, float), np.asarray(whole, float)
     ratio = np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole != 0)
     return ratio if ratio.ndim else float(ratio)
