@@ -224,9 +224,18 @@ def warp_pair(image, mask, places):
     return warped, cv2.remap(np.ascontiguousarray(flat), places, None, cv2.INTER_NEAREST).view(mask.dtype)
 
 
-@lru_cache(maxsize=64)
 def check_augmentation(augmentation):
     """Return the `Augmentation`, or raise HemokitError where it means nothing."""
+    try:
+        return _checked(augmentation)
+    except TypeError:  # of what cannot be hashed
+        raise problem(
+            f"augmentation is {augmentation!r}", "numbers, and pairs as tuples", "Write (low, high)."
+        ) from None
+
+
+@lru_cache(maxsize=64)
+def _checked(augmentation):
     if not isinstance(augmentation, Augmentation):
         remedy = "Use one of NONE, STANDARD, RENYARD, TWOBRANCH, FAHIM, or one with STANDARD._replace(...)."
         raise problem(f"augmentation is {augmentation!r}", "an Augmentation", remedy)

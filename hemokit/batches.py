@@ -22,7 +22,15 @@ from hemokit.checks import check_choice, check_columns, problem
 from hemokit.datasets import READERS, read_image
 from hemokit.labels import ANY, LABELS, SUBTYPES, seven_way
 from hemokit.leaks import check_no_leakage
-from hemokit.slice_cache import LEVELS, cached_slices, content_key, open_slices, prepare_slice, unique_slices
+from hemokit.slice_cache import (
+    LEVELS,
+    cached_slices,
+    content_key,
+    open_slices,
+    prepare_slice,
+    unique_slices,
+    windows_as_tuple,
+)
 from hemokit.tables import COLUMNS
 
 TARGETS = ("mask", "any", "subtypes", "class")
@@ -79,8 +87,8 @@ class SliceBatches(keras.utils.PyDataset):
         self.augmentation = _augmentation_of(augmentation, training)
         _check_table(table, target, training)
         self.table = table.reset_index(drop=True)
-        self.windows = windows if windows is None or isinstance(windows, str) else tuple(windows)
-        self.num_channels = _check_windows(table, self.windows)
+        self.num_channels = _check_windows(table, windows)
+        self.windows = windows_as_tuple(windows)
         self._settings = {"image_size": self.image_size, "windows": self.windows, "masks": target == "mask"}
         self._labels = labels_of(self.table, target)
         slices = unique_slices(self.table)
@@ -136,7 +144,7 @@ class SliceBatches(keras.utils.PyDataset):
     def _pair(self, row, epoch):
         """The image and the mask of one row, as they are in one epoch."""
         image, mask = self._stored(row)
-        image = image.astype(np.float32) * np.float32(1 / LEVELS)
+        image = image / np.float32(LEVELS)  # division, so that 1 is exactly 1
         if self.augmentation == augment.NONE:
             return image, mask
         key = (self.seed, epoch, self._ids[row], self._copies[row])

@@ -24,19 +24,18 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from hemokit.checks import problem
-from hemokit.datasets import read_image, read_mask
+from hemokit.checks import check_choice, problem
+from hemokit.datasets import READERS, read_image, read_mask
 from hemokit.datasets.phantom.writers import cache_folder
 from hemokit.files import sha256, write_whole_folder
 from hemokit.labels import ANY
 from hemokit.progress import progress_bar
+from hemokit.windows import Window
 
 LEVELS = 65535  # images are kept as whole numbers from 0 to this: at most 0.0000077 off
 _HERE = Path(__file__).parent
 # Whatever decides how a file becomes an image or a mask; a change in any of them makes every cache anew.
-SOURCES = (
-    *("windows.py", "polygons.py", "labels.py", "slice_cache.py", "formats/*.py", "datasets/*.py"),
-)  # fmt: skip
+SOURCES = ("windows.py", "polygons.py", "labels.py", "slice_cache.py", "formats/*.py", "datasets/*.py")
 LIBRARIES = ("numpy", "opencv-python-headless", "pillow", "nibabel", "pydicom", "matplotlib")
 _ARRAYS = ("images.npy", "masks.npy", "shapes.npy")
 _FACTS = "facts.json"
@@ -92,18 +91,32 @@ def cached_slices(table, *, image_size, windows=None, masks=False, progress=None
 
 def content_key(table, *, image_size, windows=None, masks=False):
     """64 hex digits that change with whatever the prepared slices of a table depend on; all files are read."""
-    digests = {}
-    told = [code_version(), int(image_size), _plain(windows), bool(masks)]
+    digests, rows = {}, []
     for row in unique_slices(table).to_dict("records"):
-        paths = [row[column] for column in sorted(row) if column.endswith("_path") and isinstance(row[column], str)]
-        for path in paths:
-            if path not in digests:
-                digests[path] = _digest_of(path)
+        paths = files_of(row, windows=windows, masks=masks)
+        digests |= {path: _digest_of(path) for path in paths if path not in digests}
         place = None if pd.isna(row["slice_index"]) else int(row["slice_index"])
-        columns = [column for column in sorted(row) if column.endswith("_path") and isinstance(row[column], str)]
-        files = {column: digests[row[column]] for column in columns}
-        told.append([row["dataset"], row["slice_id"], place, int(row[ANY]), files, _polygons(row)])
+        drawn = _polygons(row) if masks else None
+        rows.append([row["dataset"], row["slice_id"], place, int(row[ANY]), [digests[path] for path in paths], drawn])
+    told = [code_version(), int(image_size), _plain(windows), bool(masks), rows]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+
+
+def files_of(row, *, windows=None, masks=False):
+    """The paths of the files that a slice is read from: its renders, or its Hounsfield units; then its mask."""
+    reader = READERS[check_choice(row["dataset"], READERS, "dataset")]
+    renders = getattr(reader, "RENDERS", None)
+    columns = ["image_path"]
+    if renders is not None:
+        windows = reader.DEFAULT_WINDOWS if windows is None else windows_as_tuple(windows)
+        columns = [renders[check_choice(window, renders, "windows")] for window in windows]
+    columns += ["mask_path"] if masks else []
+    return [row[column] for column in columns if isinstance(row[column], str)]
+
+
+def windows_as_tuple(windows):
+    """None, or a tuple of names and `Window`s, also of a single one."""
+    return windows if windows is None else (windows,) if isinstance(windows, str | Window) else tuple(windows)
 
 
 def prepare_slice(row, *, image_size, windows=None, masks=False):
@@ -166,9 +179,10 @@ def _digest_of(path):
 
 
 def _plain(windows):
-    """The windows as JSON can hold them."""
-    if windows is None or isinstance(windows, str):
-        return windows
+    """The windows as JSON can hold them: names, and pairs of numbers."""
+    windows = windows_as_tuple(windows)
+    if windows is None:
+        return None
     return [window if isinstance(window, str) else [float(number) for number in window] for window in windows]
 
 
