@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 
 from hemokit import masks as public
 from hemokit.checks import HemokitError
-from hemokit.masks import Lesion, clean_masks, label_lesions, lesions, volume_ml
+from hemokit.masks import Lesion, abc2_ml, clean_masks, label_lesions, lesions, volume_ml
 from hemokit.tables import Account, Drop
 
 SQUARE = np.array([[0, 0], [0.5, 0], [0.5, 0.5], [0, 0.5]])
@@ -181,6 +181,63 @@ def test_volume_needs_a_known_spacing(spacing):
     """No spacing, no volume."""
     with pytest.raises(HemokitError, match="spacing_mm is .*Without known spacing there is no volume"):
         volume_ml(np.zeros((7, 8, 9)), spacing)
+
+
+def test_abc2_of_boxes():
+    """A box of 3 x 4 mm on three slices: A is the diagonal 5, B the longest chord across it 3.75, C 3 x 2 mm."""
+    volume = np.zeros((7, 8, 9), bool)
+    volume[1:4, 2:5, 3:7] = True
+    assert abc2_ml(volume, (2, 1, 1)) == pytest.approx(5 * 3.75 * 6 / 2000)
+    assert abc2_ml(volume[1], (2, 1, 1)) == pytest.approx(5 * 3.75 * 2 / 2000)
+    assert abc2_ml(volume.swapaxes(1, 2), (2, 1, 1)) == pytest.approx(5 * 3.75 * 6 / 2000)
+    assert abc2_ml(volume, (2, 4 / 3, 1)) == pytest.approx(32**0.5 * 32**0.5 * 6 / 2000)  # 4 x 4 mm
+    assert abc2_ml(np.ones((1, 1)), (1, 1, 1)) == pytest.approx(2**0.5 * 2**0.5 / 2000)
+    assert abc2_ml(np.zeros((7, 8, 9)), (1, 1, 1)) == 0.0
+
+
+@pytest.mark.parametrize("degrees", [0, 30, 45, 90])
+def test_abc2_of_ellipsoids(degrees):
+    """Turned in any direction, an ellipsoid gets 6/pi/2 = 0.955 of its volume, to the size of the pixels."""
+    z, y, x = np.mgrid[-16:17, -45:46, -45:46]
+    turn = np.deg2rad(degrees)
+    along, across = x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
+    ellipsoid = (z / 15) ** 2 + (across / 20) ** 2 + (along / 40) ** 2 <= 1
+    ratio = abc2_ml(ellipsoid, (1, 0.5, 0.5)) / volume_ml(ellipsoid, (1, 0.5, 0.5))
+    assert ratio == pytest.approx(3 / np.pi * 31 / 30, rel=0.05)
+    stretched = abc2_ml(ellipsoid, (3, 0.5, 0.5)) / volume_ml(ellipsoid, (3, 0.5, 0.5))
+    assert stretched == pytest.approx(ratio)
+
+
+def test_abc2_weighted_slices():
+    """Kothari's rule: 8 of 8 pixels count one, 6 (75 %) and 2 (25 %) a half, 1 nothing."""
+    volume = np.zeros((4, 2, 4), bool)
+    for plane, number in zip(volume, (8, 6, 2, 1), strict=True):
+        plane.reshape(-1)[:number] = True
+    one = abc2_ml(volume[0], (1, 1, 1))
+    assert abc2_ml(volume, (1, 1, 1), weighted=True) == pytest.approx(2 * one)
+    assert abc2_ml(volume, (1, 1, 1)) == pytest.approx(4 * one)
+
+
+def test_abc2_of_several_lesions():
+    """Lesions are measured one by one, not from one to the other."""
+    volume = np.zeros((7, 8, 9), bool)
+    volume[1, 1:3, 1:3] = volume[5, 5:8, 6:8] = True
+    single = [abc2_ml(np.where(np.arange(7)[:, None, None] == place, volume, 0), (1, 1, 1)) for place in (1, 5)]
+    assert abc2_ml(volume, (1, 1, 1)) == pytest.approx(sum(single))
+    with pytest.raises(HemokitError, match="spacing_mm is None"):
+        abc2_ml(volume, None)
+
+
+@settings(max_examples=60, deadline=None)
+@given(arrays(bool, (7, 8), elements=st.booleans()))
+def test_abc2_diameters_equal_brute_force(mask):
+    """A is the largest distance of two corners, and B at most A and at least the breadth of a pixel."""
+    if not mask.any():
+        return
+    corners = np.array([[r + i, c + j] for r, c in np.argwhere(mask) for i in (0, 1) for j in (0, 1)], float)
+    longest = max(np.linalg.norm(corners - one, axis=1).max() for one in corners)
+    a, b = public._diameters(mask, np.ones(2))
+    assert a == pytest.approx(longest) and 1 - 1e-9 <= b <= a + 1e-9
 
 
 @pytest.mark.parametrize("shape", [(7,), (1, 7, 8, 9)])

@@ -21,7 +21,7 @@ def check_judged(predictions, columns=()):
     """Return the rows in the order of their ids; raise HemokitError where they must not be judged together.
 
     Refused are: no rows; several data sets; several splits (a test score that holds training slices); a slice that
-    stands twice (a table that was balanced by copies). Slices that belong to no split are fine, among themselves.
+    stands twice (a table that was balanced by copies); a scan of two patients. Slices that belong to no split are fine, among themselves.
     """
     check_columns(predictions, [*KEYS, *columns])
     if not len(predictions):
@@ -37,6 +37,10 @@ def check_judged(predictions, columns=()):
     if len(twice):
         came = f"slice {twice.iloc[0]!r} stands in {int((predictions['slice_id'] == twice.iloc[0]).sum())} rows"
         raise problem(came, "each slice once", "Judge rows that were not balanced by copies.", column="slice_id")
+    scans = predictions[["scan_id", "patient_id"]].dropna().drop_duplicates()["scan_id"]
+    if scans.duplicated().any():
+        came = f"scan {scans[scans.duplicated()].iloc[0]!r} stands under several patients"
+        raise problem(came, "one patient a scan", "Correct the ids.", column="scan_id")
     return predictions.sort_values(["patient_id", "scan_id", "slice_id"], ignore_index=True)
 
 
