@@ -21,7 +21,8 @@ def check_judged(predictions, columns=()):
     """Return the rows in the order of their ids; raise HemokitError where they must not be judged together.
 
     Refused are: no rows; several data sets; several splits (a test score that holds training slices); a slice that
-    stands twice (a table that was balanced by copies); a scan of two patients. Slices that belong to no split are fine, among themselves.
+    stands twice (a table that was balanced by copies); a scan of two patients. Slices that belong to no split are
+    fine, among themselves.
     """
     check_columns(predictions, [*KEYS, *columns])
     if not len(predictions):
