@@ -158,18 +158,26 @@ def _sorted_best(objective, part):
 
 
 def _between(part, bits):
-    """Which pixels lie between the lowest and the highest bin of a part (ends included), and how many lie higher."""
+    """Pixels between the lowest and the highest bin of a part: which, their places (odd in a bin), those above."""
     low, high = (bits.dtype.type(end << part.shift) for end in (int(part.prefixes[0]), int(part.prefixes[-1]) + 1))
     near = np.flatnonzero((bits - low) < high - low)  # unsigned: what is below low becomes huge
-    return near, np.count_nonzero(bits >= high)
+    return near, Cells(part.prefixes, part.shift, part.shift).place(bits[near]), np.count_nonzero(bits >= high)
 
 
 def _inside(part, bits):
     """Which pixels lie in the bins of a part."""
-    near, _ = _between(part, bits)
-    prefix = (bits[near] >> bits.dtype.type(part.shift)).astype(np.int64)
-    place = np.minimum(np.searchsorted(part.prefixes, prefix), len(part.prefixes) - 1)
-    return near[part.prefixes[place] == prefix]
+    near, place, _ = _between(part, bits)
+    return near[place % 2 == 1]
+
+
+def _ranked(part, bits):
+    """Which pixels lie in the bins of a part, falling, and how many of all pixels are up to each: the area there."""
+    near, place, above = _between(part, bits)
+    gaps = np.bincount(place[place % 2 == 0], minlength=2 * len(part.prefixes) + 1)
+    inside = np.flatnonzero(place % 2)
+    inside = inside[np.argsort(bits[near[inside]])[::-1]]
+    area = above + gaps[::-1].cumsum()[::-1][place[inside]] + np.arange(1, len(inside) + 1)
+    return near[inside], area
 
 
 def _chunks(y_true, probability):
@@ -268,14 +276,10 @@ class Areas:
         found, columns = [], []
         for truth, probability, true in zip(self.y_true, self.probability, self.true, strict=True):
             bits, truth = as_bits(probability), check_binary(truth, "y_true")
-            near, higher = _between(part, bits)
-            near = near[np.argsort(bits[near])[::-1]]
-            which = _inside(part, bits[near])
-            near, rank = near[which], higher + 1 + which
-            found.append(bits[near])
-            columns.append(
-                np.array([truth[near], np.ones(len(rank)), np.full(len(rank), true), 2 * rank - 1], np.int64)
-            )
+            which, area = _ranked(part, bits)
+            one = np.ones(len(which), np.int64)
+            found.append(bits[which])
+            columns.append(np.stack([truth[which], one, one * true, 2 * area - 1]))
         return np.concatenate(found), np.concatenate(columns, axis=1)
 
     def _terms(self, sums):
