@@ -19,7 +19,7 @@ ORDER = (
     *("augment", "slice_cache", "batches", "pipelines"),  # learning
     *("losses", "models"),
     "training",  # running
-    *("checksums", "integrity", "fetch", "check", "course", "doctor", "cli", "__main__"),  # doors
+    *("checksums", "integrity", "fetch", "check", "course", "doctor", "runs", "cli", "__main__"),  # doors
 )
 # Keras runs on several backends; TensorFlow is one of them, and is needed for its input pipelines and strategies alone.
 FRAMEWORKS = {"tensorflow", "keras", "tf_keras", "torch", "jax"}

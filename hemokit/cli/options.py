@@ -1,5 +1,6 @@
 """What several commands share: how typer is set up, and options that say what came when it is wrong."""
 
+import math
 import re
 from pathlib import Path
 
@@ -22,6 +23,25 @@ def whole_number(low, high):
         return int(text)
 
     return parse
+
+
+def decimal(text):
+    """A parser of finite numbers."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise typer.BadParameter(f"{str(text)!r} came, but expected a number such as 0.001.")
+    return value
+
+
+def numbers(text):
+    """A parser of numbers with commas between them: whole numbers stay whole."""
+    parts = [part.strip() for part in str(text).split(",")]
+    if not all(re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,9})?", part) for part in parts):
+        raise typer.BadParameter(f"{str(text)!r} came, but expected numbers with commas between them.")
+    return tuple(float(part) if "." in part else int(part) for part in parts)
 
 
 def path(text):

@@ -1,0 +1,148 @@
+"""`hemokit train | predict | evaluate`: a model, its predictions on a folder, and their scores."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hemokit.checks import problem
+from hemokit.cli.interrupts import Interrupted
+from hemokit.cli.options import FOLDER, SEED, decimal, numbers, whole_number
+
+NOTICE = "For education only, not a medical device."
+
+
+def train(
+    root: Annotated[
+        Path | None, typer.Option("--data", **FOLDER, help="Folder with images and masks; else the phantom.")
+    ] = None,
+    out: Annotated[Path, typer.Option(**FOLDER, help="Folder of the run; an unfinished run in it goes on.")] = Path(
+        "hemokit_train"
+    ),
+    image_size: Annotated[
+        int,
+        typer.Option(parser=whole_number(16, 1024), metavar="N", help="Height and width the model sees, in pixels."),
+    ] = 128,
+    batch_size: Annotated[int, typer.Option(parser=whole_number(1, 1024), metavar="N", help="Slices a step.")] = 16,
+    epochs: Annotated[int, typer.Option(parser=whole_number(1, 100_000), metavar="N", help="Epochs in all.")] = 30,
+    windows: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Window of a channel, or LEVEL:WIDTH in HU; repeatable."),
+    ] = None,
+    augmentation: Annotated[
+        str, typer.Option(metavar="NAME", help="standard, renyard, twobranch, fahim or none.")
+    ] = "standard",
+    loss: Annotated[str, typer.Option(metavar="NAME", help="dice_bce, bce, dice or jaccard.")] = "dice_bce",
+    learning_rate: Annotated[float, typer.Option(parser=decimal, metavar="X", help="Of Adam.")] = 1e-3,
+    filters: Annotated[
+        tuple, typer.Option(parser=numbers, metavar="N,N,...", help="Channels of the U-Net's levels.")
+    ] = "16,32,64,128,256",
+    patients: Annotated[
+        int, typer.Option(parser=whole_number(3, 900), metavar="N", help="How many; of the phantom only.")
+    ] = 40,
+    fractions: Annotated[
+        tuple, typer.Option(parser=numbers, metavar="X,X,X", help="Of the patients: train, validation, test.")
+    ] = "0.7,0.15,0.15",
+    fold: Annotated[
+        int | None, typer.Option(parser=whole_number(0, 99), metavar="K", help="Test on this fold of --num-folds.")
+    ] = None,
+    num_folds: Annotated[int, typer.Option(parser=whole_number(3, 100), metavar="N", help="See --fold.")] = 5,
+    folds: Annotated[
+        int | None,
+        typer.Option(parser=whole_number(3, 100), metavar="N", help="Train all of N folds, and judge them together."),
+    ] = None,
+    balance: Annotated[bool, typer.Option(help="Repeat positive training slices, after the split.")] = False,
+    precision: Annotated[str, typer.Option(metavar="NAME", help="auto, float32 or mixed_bfloat16.")] = "auto",
+    seed: Annotated[int, typer.Option(**SEED, help="Seed of split, weights, order and augmentation.")] = 0,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write curves for TensorBoard too.")] = False,
+):
+    """Train a U-Net to segment hemorrhage, and judge it on patients it never saw.
+
+    Patients are split first. The threshold comes from the validation patients, the report from the test patients.
+    Without --data it trains on the synthetic phantom. For education only, not a medical device.
+    """
+    if fold is not None and folds is not None:
+        raise problem("--fold and --folds", "one of them", "--folds N runs every fold; --fold K runs one.")
+    _need_keras()
+    from hemokit.runs import training
+    from hemokit.runs.data import open_data
+
+    recipe = training.Recipe(
+        image_size, batch_size, epochs, tuple(windows or ()), augmentation, loss, learning_rate, balance, precision,
+        seed, filters, tensorboard,
+    )  # fmt: skip
+    training.check_recipe(recipe)
+    try:
+        if root is None:
+            print(f"No --data: training on the synthetic phantom of {patients} patients.", flush=True)
+        data = open_data(root, patients=patients, progress=sys.stderr.isatty())
+        print(f"Data: {data.described}. {NOTICE}", flush=True)
+        if folds is not None:
+            training.train_folds(data, out, recipe, num_folds=folds)
+        else:
+            training.train_split(data, out, recipe, fractions=fractions, fold=fold, num_folds=num_folds)
+    except KeyboardInterrupt:
+        raise Interrupted(f"finished epochs are kept in {out}; run the same command again to go on") from None
+
+
+def predict(
+    run_dir: Annotated[Path, typer.Argument(**{**FOLDER, "metavar": "RUN_DIR"}, help="What hemokit train wrote.")],
+    root: Annotated[Path, typer.Option("--data", **FOLDER, help="Folder of a data set; it needs no masks.")],
+    out: Annotated[Path, typer.Option(**FOLDER, help="Folder for the predictions.")],
+    batch_size: Annotated[int, typer.Option(parser=whole_number(1, 1024), metavar="N", help="Slices a step.")] = 16,
+):
+    """Predict every slice of a folder with a trained model.
+
+    Writes predictions.csv, histograms.npz and judging.json, for hemokit evaluate. The folder must show the windows
+    that the model was trained with. A JPG shows only the one it was saved through (CT-ICH brain: level 40, width 120).
+    For education only, not a medical device.
+    """
+    _need_keras()
+    from hemokit.runs.data import open_data
+    from hemokit.runs.prediction import predict_folder, read_run, summary_lines
+    from hemokit.tables import account
+
+    facts = read_run(run_dir)[1]
+    data = open_data(root)
+    print(f"Data: {data.described}. {NOTICE}")
+    print(f"Counts: {account(data.table)}")
+    print(f"The model was trained on other data: {facts.trained_on}.", flush=True)
+    predictions = predict_folder(run_dir, data, out, batch_size=batch_size)
+    print(*summary_lines(predictions), sep="\n")
+    print(f"Wrote {len(predictions)} predictions to {out}. Judge them with: hemokit evaluate {out}")
+
+
+def evaluate(
+    folder: Annotated[Path, typer.Argument(**{**FOLDER, "metavar": "DIR"}, help="What train or predict wrote.")],
+    threshold: Annotated[
+        float | None, typer.Option(parser=decimal, metavar="T", help="Of pixels, 0 to 1; else the run's own.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(**FOLDER, help="Folder for the report; DIR/report if not given.")] = None,
+    seed: Annotated[int, typer.Option(**SEED, help="Seed of the intervals.")] = 0,
+):
+    """Judge predictions: slices, scans, masks, calibration, volumes, with intervals by patient.
+
+    Needs no model. Thresholds come from the run's validation rows, never from the rows that are scored.
+    Writes report.md, tables as CSV and figures. For education only, not a medical device.
+    """
+    from hemokit.runs.judging import judge, read_parts
+    from hemokit.runs.reports import report_text, write_report
+
+    judgement = judge(read_parts(folder, threshold=threshold), seed=seed)
+    written = write_report(judgement, folder / "report" if out is None else out)
+    print(report_text(judgement))
+    print(f"Wrote the report and its figures to {written}")
+
+
+def _need_keras():
+    """Say how to get Keras where it is not installed; keep TensorFlow's chatter away."""
+    from importlib.util import find_spec
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    for name in ("keras", backend):
+        if find_spec(name) is None:
+            remedy = "Install it: pip install 'hemokit[tensorflow]'; or set KERAS_BACKEND to one that is there."
+            raise problem(f"{name} is not installed", "Keras and its backend", remedy)

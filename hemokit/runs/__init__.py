@@ -1,0 +1,9 @@
+"""What `hemokit train | predict | evaluate` do: a run on disk from data to report, each step a file of the one before.
+
+    RUN_DIR/  run.json history.csv best.keras last.keras  (training.fit)
+              predictions.csv histograms.npz judging.json (validation and test rows; thresholds from validation rows)
+              report/                                     (report.md, tables as CSV, figures)
+
+Reading order: channels (which windows a model sees), data (folder -> split table), judging_facts (thresholds and origin
+beside predictions), judging (tables), reports (files), training, prediction. Judging imports no Keras.
+"""

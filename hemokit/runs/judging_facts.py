@@ -1,0 +1,78 @@
+"""judging.json, beside predictions: the thresholds from validation rows, and what a reader must know of the run."""
+
+import json
+from numbers import Real
+from pathlib import Path
+from typing import NamedTuple
+
+from hemokit.checks import problem
+from hemokit.files import write_whole
+from hemokit.predictions import NOTICE
+from hemokit.thresholds import choose_threshold, search_threshold
+
+NAME = "judging.json"
+SCORE = "top_probability"
+
+
+class Facts(NamedTuple):
+    """`threshold` of pixels and `slice_threshold` of `SCORE`, both with where they come from; data in words; seed."""
+
+    threshold: float | None = None
+    slice_threshold: float | None = None
+    chosen_on: str = ""
+    trained_on: str = ""
+    judged_on: str = ""
+    seed: int | None = None
+
+
+def choose_on_validation(predictions, facts):
+    """Choose both thresholds (highest F1) on the validation rows of a predictions frame.
+
+    Args:
+        predictions: a predictions frame with the column split.
+        facts: `Facts` to fill.
+
+    Returns:
+        (Facts, the `thresholds.Search` of pixels): the second is for curves.
+
+    Raises:
+        HemokitError: no validation rows, or none with hemorrhage: a threshold is never chosen on test rows.
+    """
+    rows = predictions[predictions["split"] == "validation"]
+    positive = rows[rows["any"] == 1]
+    if not len(positive):
+        came = f"{len(rows)} validation rows, {len(positive)} of them with hemorrhage"
+        remedy = "Give --threshold; it is never chosen on the rows that are scored."
+        raise problem(came, "validation rows with hemorrhage, to choose the threshold on", remedy)
+    pixels = choose_threshold(rows)
+    slices = search_threshold(rows["any"].to_numpy(), rows[SCORE].to_numpy(float), split="validation")
+    where = f"{len(rows)} validation slices of {rows['patient_id'].nunique()} patients (highest F1)"
+    return facts._replace(threshold=pixels.threshold, slice_threshold=slices.threshold, chosen_on=where), pixels
+
+
+def write_facts(facts, folder):
+    """Write judging.json, whole."""
+    with write_whole(Path(folder) / NAME) as stream:
+        json.dump({"notice": NOTICE, **facts._asdict()}, stream, indent=2)
+        stream.write("\n")
+
+
+def read_facts(folder):
+    """Read judging.json; None if it is not there.
+
+    Raises:
+        HemokitError: a file that `write_facts` did not write.
+    """
+    path = Path(folder) / NAME
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        facts = Facts(**{name: content[name] for name in Facts._fields})
+    except (OSError, ValueError, KeyError, TypeError):
+        raise problem("a file that cannot be read", "what hemokit wrote", "Predict again.", file=path) from None
+    for name in ("threshold", "slice_threshold"):
+        value = getattr(facts, name)
+        if value is not None and not (isinstance(value, Real) and 0 <= value <= 1):
+            raise problem(f"{name} is {value!r}", "a number from 0 to 1", "Predict again.", file=path)
+    return facts

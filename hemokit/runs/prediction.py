@@ -1,0 +1,89 @@
+"""`hemokit predict`: the model of a run on another folder, as predictions that can be judged without it."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from hemokit.batches import SliceBatches
+from hemokit.checks import problem
+from hemokit.evaluation import show_interval, slice_report
+from hemokit.labels import ANY
+from hemokit.predictions import write_predictions
+from hemokit.runs.channels import Channel, windows_for
+from hemokit.runs.data import has_truth
+from hemokit.runs.judging_facts import SCORE, read_facts, write_facts
+from hemokit.training import load, predict
+from hemokit.training.run_record import RECORD, read_record
+
+
+def predict_folder(run_dir, data, out, *, batch_size=16):
+    """Predict every slice of a folder with the best model of a run, and write what judging needs.
+
+    Args:
+        run_dir: what `hemokit train` wrote.
+        data: `data.Data` of the folder. Where a true mask is known, pixels in it are counted apart.
+        out: folder to write: predictions.csv, histograms.npz, judging.json (the thresholds of the run).
+        batch_size: slices a batch.
+
+    Returns:
+        the predictions frame; split is empty: the folder's slices belong to none.
+
+    Raises:
+        HemokitError: no run, a run of another kind, windows that the folder cannot show, `out` is a run itself.
+    """
+    settings, facts = read_run(run_dir)
+    if (Path(out) / RECORD).exists():
+        remedy = "Choose another --out: the run's own predictions stay as they are."
+        raise problem(f"{out} is the folder of a run", "a folder for these predictions", remedy)
+    channels = [Channel(*one) for one in settings["channels"]]
+    shape = {"image_size": settings["image_size"], "batch_size": batch_size}
+    shape["windows"] = windows_for(channels, data.layout)
+    predictions = _predict(load(run_dir), data.table.drop(columns="split", errors="ignore"), shape)
+    write_facts(facts._replace(judged_on=data.described), out)
+    write_predictions(predictions, out)
+    return predictions
+
+
+def read_run(run_dir):
+    """The settings of `hemokit train` and its facts.
+
+    Raises:
+        HemokitError: no run there, or one that `hemokit train` did not make.
+    """
+    settings = read_record(run_dir).get("settings", {}).get("settings", {})
+    facts = read_facts(run_dir)
+    if "channels" not in settings or "image_size" not in settings or facts is None:
+        folds = sorted(Path(run_dir).glob("fold_*"))
+        remedy = (
+            f"Give one fold, such as {folds[0]}." if folds else "Give the folder that hemokit train wrote, finished."
+        )
+        raise problem("no finished run of hemokit train", "run.json and judging.json of one", remedy, file=run_dir)
+    return settings, facts
+
+
+def _predict(model, table, shape):
+    """Rows with a known true mask, then the others, in the order of the table again."""
+    known, parts = has_truth(table), []
+    if not table[ANY][known].any():  # masks of normal slices alone judge nothing
+        known[:] = False
+    for chosen, target in ((known, "mask"), (~known, None)):
+        rows = table[chosen].reset_index(drop=True)
+        if len(rows):
+            parts.append(predict(model, SliceBatches(rows, target=target, **shape), rows))
+    predictions = pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
+    place = pd.Index(predictions["slice_id"]).get_indexer(table["slice_id"])
+    return predictions.iloc[place].reset_index(drop=True)
+
+
+def summary_lines(predictions):
+    """How well slices with and without hemorrhage are told apart, where both are there: lines of text."""
+    truth = predictions[ANY].to_numpy(int)
+    counts = f"{len(predictions)} slices, {int(truth.sum())} labelled as hemorrhage"
+    if not 0 < truth.sum() < len(truth):
+        return [f"{counts}: no AUROC, because all are of one kind."]
+    known = predictions["patient_id"].notna().all()
+    report = slice_report(predictions, score=SCORE, unit="patient_id" if known else "slice_id")
+    row = report.set_index("metric").loc["auroc"]
+    by = f"interval by patient, {row['patients']} patients" if known else "interval by slice: too narrow"
+    shown = show_interval(row["estimate"], row["low"], row["high"])
+    return [f"Slice AUROC {shown} ({counts}; {by}; 95 %, seed {row['seed']}). {row['note']}".rstrip()]

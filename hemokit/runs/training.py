@@ -1,0 +1,142 @@
+"""`hemokit train`: a U-Net on a folder (or the phantom), its threshold from validation rows, its test rows judged."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from hemokit import augment, losses
+from hemokit.batches import SliceBatches
+from hemokit.checks import check_choice, problem
+from hemokit.models.unet import unet
+from hemokit.predictions import NOTICE, write_predictions
+from hemokit.runs.channels import channels_of, windows_for
+from hemokit.runs.data import keep_masked, split_lines, with_split
+from hemokit.runs.judging import judge, read_parts
+from hemokit.runs.judging_facts import Facts, choose_on_validation, write_facts
+from hemokit.runs.reports import facts_lines, headline, write_report
+from hemokit.splits import balance
+from hemokit.tables import account
+from hemokit.training import fit, load, predict
+
+AUGMENTATIONS = {
+    "standard": augment.STANDARD,
+    "renyard": augment.RENYARD,
+    "twobranch": augment.TWOBRANCH,
+    "fahim": augment.FAHIM,
+    "none": augment.NONE,
+}
+LOSSES = {
+    "dice_bce": losses.dice_bce,
+    "bce": losses.binary_crossentropy,
+    "dice": losses.dice_loss,
+    "jaccard": losses.jaccard_distance,
+}
+
+
+class Recipe(NamedTuple):
+    """What a run is made with, beside its data and its split; the names are those of the command's options."""
+
+    image_size: int = 128
+    batch_size: int = 16
+    epochs: int = 30
+    windows: tuple = ()
+    augmentation: str = "standard"
+    loss: str = "dice_bce"
+    learning_rate: float = 1e-3
+    balance: bool = False
+    precision: str = "auto"
+    seed: int = 0
+    filters: tuple = (16, 32, 64, 128, 256)
+    tensorboard: bool = False
+
+
+def train_split(data, out, recipe, *, fractions=(0.7, 0.15, 0.15), fold=None, num_folds=5):
+    """Train on one split, write the run's folder and its report, and print what happens.
+
+    Args:
+        data: `data.Data`.
+        out: folder of the run; a run that is there goes on if it was made with the same data and settings.
+        recipe: `Recipe`.
+        fractions, fold, num_folds: see `data.with_split`.
+
+    Returns:
+        `judging.Judgement` of the test rows.
+
+    Raises:
+        HemokitError: no masks, no patients, another run in `out`, windows that the data cannot show.
+    """
+    check_recipe(recipe)
+    channels = channels_of(data.layout, recipe.windows)
+    table = keep_masked(data.table)
+    print(f"Counts: {account(table)}")
+    table = with_split(table, fractions=fractions, fold=fold, num_folds=num_folds, seed=recipe.seed)
+    print(f"Windows: {'; '.join(map(str, channels))}", *split_lines(table), sep="\n", flush=True)
+    split = {"fractions": list(fractions)} if fold is None else {"fold": fold, "num_folds": num_folds}
+    told = {"trained_on": data.described, "phantom": data.is_phantom, "split": split}
+    told["channels"] = [list(channel) for channel in channels]
+    _fit(table, windows_for(channels, data.layout), out, recipe, told)
+    _predict(table, windows_for(channels, data.layout), out, recipe, data)
+    return report_run(out, seed=recipe.seed)
+
+
+def train_folds(data, out, recipe, *, num_folds=5):
+    """Train one model a fold into out/fold_0, out/fold_1, ..., and judge all their test rows together.
+
+    Every patient is tested once, by the model that never saw it; see `train_split`.
+    """
+    for fold in range(num_folds):
+        print(f"Fold {fold} of {num_folds}, in {Path(out) / f'fold_{fold}'}", flush=True)
+        train_split(data, Path(out) / f"fold_{fold}", recipe, fold=fold, num_folds=num_folds)
+    print(f"All {num_folds} folds together", flush=True)
+    return report_run(out, seed=recipe.seed)
+
+
+def report_run(out, *, seed=0):
+    """Judge the predictions of a run, write out/report and print the figures to look at first."""
+    judgement = judge(read_parts(out), seed=seed)
+    folder = write_report(judgement, Path(out) / "report")
+    print(*facts_lines(judgement), "", headline(judgement).to_string(index=False), sep="\n")
+    print(*judgement.notes, f"The whole report: {folder / 'report.md'}", sep="\n", flush=True)
+    return judgement
+
+
+def check_recipe(recipe):
+    """Raise HemokitError for a name that is none, or a learning rate that is no positive number."""
+    check_choice(recipe.augmentation, AUGMENTATIONS, "augmentation")
+    check_choice(recipe.loss, LOSSES, "loss")
+    if not 0 < recipe.learning_rate < 10:
+        raise problem(f"the learning rate is {recipe.learning_rate:g}", "a number above 0", "0.001 is usual.")
+
+
+def _fit(table, windows, out, recipe, told):
+    """Train, or go on with what is in `out`."""
+    train = table[table["split"] == "train"].reset_index(drop=True)
+    train = balance(train, seed=recipe.seed) if recipe.balance else train
+    shape = {"target": "mask", "image_size": recipe.image_size, "windows": windows, "batch_size": recipe.batch_size}
+    train = SliceBatches(
+        train, training=True, augmentation=AUGMENTATIONS[recipe.augmentation], seed=recipe.seed, **shape
+    )
+    validation = SliceBatches(table[table["split"] == "validation"], **shape)
+    size = (recipe.image_size, recipe.image_size, len(windows))
+    settings = {name: value for name, value in recipe._asdict().items() if name not in ("epochs", "tensorboard")}
+    fit(
+        lambda: unet(size, filters=recipe.filters), train, validation, run_dir=out, epochs=recipe.epochs,
+        loss=LOSSES[recipe.loss], learning_rate=recipe.learning_rate, seed=recipe.seed, precision=recipe.precision,
+        tensorboard=recipe.tensorboard, settings={**settings, **told, "notice": NOTICE},
+    )  # fmt: skip
+
+
+def _predict(table, windows, out, recipe, data):
+    """Write predictions of the validation and the test rows, and the thresholds that the validation rows give."""
+    model, parts = load(out), []
+    for name in ("validation", "test"):
+        rows = table[table["split"] == name].reset_index(drop=True)
+        batches = SliceBatches(
+            rows, target="mask", image_size=recipe.image_size, batch_size=recipe.batch_size, windows=windows
+        )
+        parts.append(predict(model, batches, rows))
+    predictions = pd.concat(parts, ignore_index=True)
+    facts = Facts(trained_on=data.described, judged_on=data.described, seed=recipe.seed)
+    write_facts(choose_on_validation(predictions, facts)[0], out)
+    write_predictions(predictions, out)
