@@ -47,8 +47,8 @@ class SliceBatches(keras.utils.PyDataset):
 
     Each epoch of training has its own order and its own augmentation. The number of the epoch goes up by itself at
     `on_epoch_end`, which Keras calls; setting `epoch` goes to any other. Keras' own `fit` must be told
-    `shuffle=False`, or it takes the batches in an order of its own that no seed of ours decides; and it uses up one
-    epoch to build a model that does not know its input shape.
+    `shuffle=False`, or it takes the batches in an order of its own that no seed of ours decides; and its first call
+    may use up one epoch to build the model.
 
     Args:
         table: a slice table; for training also one of `splits.balance`, whose copies are augmented differently.
