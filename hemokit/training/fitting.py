@@ -5,7 +5,7 @@ from pathlib import Path
 from hemokit.checks import problem
 from hemokit.losses import dice_bce
 from hemokit.training.checkpoints import LAST, read_state, remove_leftovers, restore
-from hemokit.training.distribution import built_model, is_chief, scope_of
+from hemokit.training.distribution import built_model, is_chief, scope_of, train_distributed
 from hemokit.training.epochs import Bookkeeper, has_stopped, history_frame, rate_of, write_history
 from hemokit.training.precision import choose_precision, computing_in
 from hemokit.training.recipe import build_recipe
@@ -68,11 +68,12 @@ def fit(
     if precision == "auto" and saved:
         precision = saved["made_with"]["settings"]["precision"]  # the run's, whatever this machine is fast with
     model = built_model(model, strategy, seed=seed)
-    recipe = build_recipe(
-        model, loss=loss, optimizer=optimizer, learning_rate=learning_rate, metrics=metrics, schedule=schedule,
-        seed=seed, precision=choose_precision(precision), patience=patience, monitor=monitor, epochs=epochs,
-        settings=settings or {},
-    )  # fmt: skip
+    with scope_of(strategy):  # the variables of an optimizer belong to the strategy it is made under
+        recipe = build_recipe(
+            model, loss=loss, optimizer=optimizer, learning_rate=learning_rate, metrics=metrics, schedule=schedule,
+            seed=seed, precision=choose_precision(precision), patience=patience, monitor=monitor, epochs=epochs,
+            settings=settings or {},
+        )  # fmt: skip
     data = {"train": train.facts, "validation": validation and validation.facts}
     made_with = {"data": data, "settings": recipe.settings}
     history = _earlier_epochs(saved, made_with, epochs, run_dir, quiet=not chief)
@@ -90,7 +91,8 @@ def fit(
                 restore(model, run_dir / LAST, saved)
         if len(history) < epochs and not has_stopped(history, monitor, patience):
             with recorded(run_dir if chief else None, made_with, epochs=epochs, resumed=bool(saved)):
-                _train(model, train, validation, epochs, len(history), callbacks)
+                span = {"epochs": epochs, "first": len(history), "strategy": strategy}
+                _train(model, train.data, validation and validation.data, callbacks, **span)
     return history_frame(history)
 
 
@@ -117,9 +119,13 @@ def _earlier_epochs(saved, made_with, epochs, run_dir, *, quiet):
     return list(saved["history"])
 
 
-def _train(model, train, validation, epochs, first, callbacks):
-    """Keras' own loop. It must not shuffle: it would draw the order from global numbers that no checkpoint holds."""
-    model.fit(
-        train.data, validation_data=validation and validation.data, epochs=epochs, initial_epoch=first,
-        callbacks=callbacks, shuffle=False, verbose=0,
-    )  # fmt: skip
+def _train(model, train, validation, callbacks, *, epochs, first, strategy):
+    """Keras' own loop, or that of a strategy.
+
+    Keras must not shuffle: it would draw the order from global numbers that no checkpoint holds.
+    """
+    if strategy is not None:
+        span = {"strategy": strategy, "epochs": epochs, "first": first}
+        return train_distributed(model, train, validation, callbacks=callbacks, **span)
+    span = {"epochs": epochs, "initial_epoch": first, "verbose": 0}
+    return model.fit(train, validation_data=validation, callbacks=callbacks, shuffle=False, **span)

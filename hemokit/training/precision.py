@@ -27,9 +27,14 @@ def choose_precision(precision="auto"):
     check_choice(precision, ("auto", FLOAT32, MIXED), "precision")
     if precision != "auto":
         return precision
-    if keras.distribution.list_devices("gpu"):
+    if any(name in device() for name in ("gpu", "cuda")):
         return MIXED if _gpu_capability() >= 8 else FLOAT32
     return MIXED if keras.backend.backend() != "jax" and FAST_FLAGS & _cpu_flags() else FLOAT32
+
+
+def device():
+    """Where Keras computes, as the backend names it, in lower case: "cuda:0", ".../device:gpu:0", "cpu", ..."""
+    return str(keras.ops.zeros(1).device).lower()
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ import keras
 from hemokit import __version__
 from hemokit.checks import problem
 from hemokit.files import write_whole
+from hemokit.training.precision import device
 
 NOTICE = "education only, not a medical device"
 RECORD = "run.json"
@@ -105,7 +106,7 @@ def machine():
         "system": platform.platform(terse=True),
         "processor": platform.machine(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "gpus": len(keras.distribution.list_devices("gpu")),
+        "device": device(),
     }
 
 
