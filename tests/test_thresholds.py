@@ -1,5 +1,7 @@
 """The threshold search against every distinct value tried one by one, and what it refuses."""
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -70,6 +72,19 @@ def test_equals_brute_force_where_bins_are_cut(seed, dtype, values, objective):
         found = search_threshold(true, probability, objective=objective)
     threshold, score = brute_force(true, probability, objective)
     assert (found.threshold, found.score) == (threshold, pytest.approx(score, abs=1e-11))
+
+
+def test_a_million_pixels():
+    """The optimum of scikit-learn's curve, with less memory than a sort of the pixels needs."""
+    true, probability = draw(0, slices=64, shape=(128, 128), share=0.03)
+    precision, recall, thresholds = reference.precision_recall_curve(true.ravel(), probability.ravel())
+    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+    tracemalloc.start()
+    found = search_threshold(true, probability)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (found.threshold, found.score) == (thresholds[f1.argmax()], pytest.approx(f1.max(), rel=1e-12))
+    assert peak < 16e6
 
 
 @pytest.mark.parametrize("objective", ["f1", "correlation"])
