@@ -92,7 +92,7 @@ def augment_pair(image, mask, augmentation, *, key):
         image, rng, factor=_between(settings.brightness, factor), offset=settings.brightness_offset * offset,
         blur=settings.blur * blur, noise=settings.noise * noise,
     )  # fmt: skip
-    if not _moves(augmentation):
+    if augmentation[:6] == NONE[:6]:  # no geometry
         return image, None if mask is None else mask.copy()
     affine = affine_of(
         image.shape, flip=flip < settings.flip, angle=settings.rotation_degrees * angle,
@@ -190,18 +190,13 @@ def sampling_grid(shape, affine, *, alpha=0.0, sigma=3.0, rng=None):
 def pixel_grid(height, width):
     """The place (x, y) of every pixel: float32 (height, width, 2), not to be written to."""
     y, x = np.mgrid[:height, :width]
-    return _read_only(np.stack([x, y], axis=-1).astype(np.float32))
+    return np.stack([x, y], axis=-1).astype(np.float32)
 
 
 @lru_cache(maxsize=8)
 def half_grid(height, width):
     """The place of every second pixel, with one more on each side, as `cv2.pyrUp` needs them; else as `pixel_grid`."""
-    return _read_only(2 * pixel_grid((height + 1) // 2 + 2, (width + 1) // 2 + 2) - 2)
-
-
-def _read_only(array):
-    array.setflags(write=False)
-    return array
+    return 2 * pixel_grid((height + 1) // 2 + 2, (width + 1) // 2 + 2) - 2
 
 
 def _smooth_noise(shape, sigma, rng):
@@ -229,9 +224,7 @@ def check_augmentation(augmentation):
     try:
         return _checked(augmentation)
     except TypeError:  # of what cannot be hashed
-        raise problem(
-            f"augmentation is {augmentation!r}", "numbers, and pairs as tuples", "Write (low, high)."
-        ) from None
+        raise problem("the augmentation holds a list", "numbers, and pairs as tuples", "Write (low, high).") from None
 
 
 @lru_cache(maxsize=64)
@@ -258,8 +251,8 @@ def _check_pair(image, mask):
     if not isinstance(image, np.ndarray) or image.dtype != np.float32 or image.ndim != 3 or not image.size:
         came = f"the image is {getattr(image, 'dtype', type(image).__name__)} of shape {np.shape(image)}"
         raise problem(came, "float32 (height, width, channels), not empty", "Read it with datasets.read_image.")
-    low, high, *_ = cv2.minMaxLoc(image.reshape(len(image), -1))
-    if not (low >= 0 and high <= 1):
+    low, high = image.min(), image.max()
+    if not (low >= 0 and high <= 1):  # nor NaN
         came = f"the image holds values from {low:g} to {high:g}"
         raise problem(came, "values in [0, 1]", "Apply a window to Hounsfield units first.")
     if mask is None:
@@ -274,19 +267,13 @@ def _is_number(value):
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
-def _moves(augmentation):
-    """Whether any geometry is asked for."""
-    still = NONE._replace(elastic_sigma=augmentation.elastic_sigma)
-    return augmentation[:6] != still[:6]
-
-
 def _between(pair, part):
     return pair[0] + (pair[1] - pair[0]) * part
 
 
 def _change_brightness(image, rng, *, factor, offset, blur, noise):
     """A changed copy of the image, in [0, 1]."""
-    changed = image * np.float32(factor)
+    changed = np.multiply(image, np.float32(factor), order="C")
     if offset or noise:
         added = _grain(image.shape, noise, rng) if noise else np.zeros((), np.float32)
         changed += (added + np.float32(offset)) * ((image > 0) & (image < 1))
@@ -296,7 +283,7 @@ def _change_brightness(image, rng, *, factor, offset, blur, noise):
 
 
 def _at_most_1(image):
-    """Clip in place; cv2.threshold is the fastest that does it."""
+    """Clip a C-contiguous array in place; cv2.threshold is the fastest that does it."""
     flat = image.reshape(len(image), -1)
     cv2.threshold(flat, 1, 0, cv2.THRESH_TRUNC, dst=flat)
     return image

@@ -71,6 +71,18 @@ def test_input_is_left_alone():
     assert (image == before[0]).all() and (mask == before[1]).all()
 
 
+@pytest.mark.parametrize("setting", [NONE, RENYARD, STANDARD, Augmentation(brightness=(2.0, 2.0))])
+def test_layout_in_memory_does_not_matter(setting):
+    """Arrays in Fortran order, turned views and read-only arrays give the same pair."""
+    image, mask = picture(8, 9, channels=2)
+    expected = augment_pair(image, mask, setting, key=KEY)
+    turned = image[::-1, ::-1].copy()[::-1, ::-1], mask[::-1].copy()[::-1]
+    image.setflags(write=False)
+    for one, two in [(np.asfortranarray(image), np.asfortranarray(mask)), turned, (image, mask)]:
+        found = augment_pair(one, two, setting, key=KEY)
+        assert (found[0] == expected[0]).all() and (found[1] == expected[1]).all() and found[0].max() <= 1
+
+
 @pytest.mark.parametrize("height, width", [(7, 9), (8, 7), (9, 8), (1, 8), (8, 1)])
 def test_flip_is_exact(height, width):
     """A flip alone is a mirror, pixel for pixel."""
@@ -257,7 +269,7 @@ def test_named_settings_are_the_papers():
         (np.zeros((8, 8, 1)), None, "float32"),
         ([[0]], None, "the image is list"),
         (np.full((8, 8, 1), -1000, np.float32), None, "Apply a window"),
-        (np.full((8, 8, 1), np.nan, np.float32), None, "values in"),
+        (np.float32([[[0.5], [np.nan], [0.5]]]), None, "values in"),
         (np.full((8, 8, 1), 1.5, np.float32), None, "values in"),
         (np.zeros((8, 8, 1), np.float32), np.zeros((7, 8), bool), "one shape"),
         (np.zeros((8, 8, 1), np.float32), np.zeros((8, 8), np.float32), "bool or uint8"),
