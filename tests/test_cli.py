@@ -29,7 +29,11 @@ def test_help_imports_nothing_heavy():
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["doctor"], ["phantom"], ["data"], ["data", "list"], ["data", "check"], ["data", "fetch"], ["run"]]
+    "command",
+    [
+        *([], ["doctor"], ["phantom"], ["data"], ["data", "list"], ["data", "check"], ["data", "fetch"]),
+        *(["run"], ["train"], ["predict"], ["evaluate"]),
+    ],
 )
 def test_every_command_has_help(command, capsys):
     """It says how to call it and what it does, in plain text."""
@@ -54,7 +58,7 @@ def test_version(capsys):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["bogus"], "No such command 'bogus'. The commands are: doctor, phantom, run, data."),
+        (["bogus"], "No such command 'bogus'. The commands are: doctor, phantom, run, train, predict"),
         (["phantom"], "Missing argument 'FOLDER'."),
         (["phantom", "x", "--patients", "many"], "Invalid value for '--patients': 'many' came, but expected a whole"),
         (["phantom", "x", "--size", "5"], "Invalid value for '--size': '5' came, but expected a whole number from 64"),

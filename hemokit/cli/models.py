@@ -1,5 +1,6 @@
 """`hemokit train | predict | evaluate`: a model, its predictions on a folder, and their scores."""
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -65,8 +66,8 @@ def train(
     """
     if fold is not None and folds is not None:
         raise problem("--fold and --folds", "one of them", "--folds N runs every fold; --fold K runs one.")
-    _need_keras()
-    from hemokit.runs import training
+    with _keras_at_hand():
+        from hemokit.runs import training
     from hemokit.runs.data import open_data
 
     recipe = training.Recipe(
@@ -99,9 +100,9 @@ def predict(
     that the model was trained with. A JPG shows only the one it was saved through (CT-ICH brain: level 40, width 120).
     For education only, not a medical device.
     """
-    _need_keras()
+    with _keras_at_hand():
+        from hemokit.runs.prediction import predict_folder, read_run, summary_lines
     from hemokit.runs.data import open_data
-    from hemokit.runs.prediction import predict_folder, read_run, summary_lines
     from hemokit.tables import account
 
     facts = read_run(run_dir)[1]
@@ -136,13 +137,12 @@ def evaluate(
     print(f"Wrote the report and its figures to {written}")
 
 
-def _need_keras():
-    """Say how to get Keras where it is not installed; keep TensorFlow's chatter away."""
-    from importlib.util import find_spec
-
+@contextlib.contextmanager
+def _keras_at_hand():
+    """Around the imports that bring Keras: without TensorFlow's chatter, and one sentence where it is missing."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
-    for name in ("keras", backend):
-        if find_spec(name) is None:
-            remedy = "Install it: pip install 'hemokit[tensorflow]'; or set KERAS_BACKEND to one that is there."
-            raise problem(f"{name} is not installed", "Keras and its backend", remedy)
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        remedy = "Install it: pip install 'hemokit[tensorflow]'; or set KERAS_BACKEND to one that is there."
+        raise problem(f"{error.name} is not installed", "Keras and its backend", remedy) from None

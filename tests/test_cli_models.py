@@ -1,0 +1,202 @@
+"""hemokit train, predict and evaluate: a tiny run from data to report, and bad input in one sentence."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from hemokit.__main__ import main
+from hemokit.datasets.phantom import write_phantom
+from hemokit.predictions import read_predictions
+
+ROOT = Path(__file__).parent.parent
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
+TINY = ["--image-size", "16", "--filters", "2,4", "--epochs", "1", "--batch-size", "64"]
+needs_tensorflow = pytest.mark.skipif(
+    not any((Path(folder) / "tensorflow").is_dir() for folder in sys.path), reason="TensorFlow is not installed"
+)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory, monkeypatch):
+    """One cache folder for all tests here."""
+    monkeypatch.setenv("HEMOKIT_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """A phantom of six patients in the CT-ICH JPG layout."""
+    return write_phantom(tmp_path_factory.mktemp("models") / "p", layout="ct_ich_jpg", num_patients=6, image_size=64)
+
+
+@pytest.fixture(scope="module")
+def run(root, tmp_path_factory):
+    """A run of one epoch on it, and what was printed."""
+    folder = tmp_path_factory.mktemp("models") / "run"
+    command = [sys.executable, "-m", "hemokit", "train", "--data", str(root), "--out", str(folder), *TINY]
+    environment = {**ENVIRONMENT, "HEMOKIT_CACHE": str(tmp_path_factory.getbasetemp() / "cache")}
+    split = ["--fractions", "0.34,0.33,0.33", "--balance"]
+    done = subprocess.run([*command, *split], capture_output=True, text=True, env=environment, timeout=200)
+    assert done.returncode == 0, done.stderr
+    return folder, done.stdout
+
+
+@needs_tensorflow
+@pytest.mark.slow
+def test_train_tells_what_it_does(run):
+    """Data, counts, windows, split, a line an epoch, and the figures with their origin."""
+    folder, said = run
+    for part in (
+        "Data: a synthetic phantom (ct_ich_jpg, 6 patients). For education only, not a medical device.",
+        "Windows: brain (level 40 HU, width 120 HU)",
+        "  train         2 patients",
+        "epoch 1/1",
+        "Thresholds: pixels 0.",
+        "Seed of training: 0",
+        "segmentation             dice",
+        "slices of 2 patients, the split test",
+    ):
+        assert part in said
+    used = [line for line in said.splitlines() if line.startswith("Counts: ")]
+    slices = len(read_predictions(folder))
+    assert len(used) == 1 and " slices in; " in used[0] and slices > 40
+    assert {"run.json", "history.csv", "best.keras", "last.keras"} <= {path.name for path in folder.iterdir()}
+
+
+@needs_tensorflow
+@pytest.mark.slow
+def test_run_on_disk(run):
+    """Predictions of validation and test rows; the record says on what it was made."""
+    folder, _ = run
+    assert set(read_predictions(folder)["split"]) == {"validation", "test"}
+    settings = json.loads((folder / "run.json").read_text())["settings"]["settings"]
+    assert settings["phantom"] and settings["channels"] == [["brain", "ct_ich_jpg", 40.0, 120.0]]
+    assert settings["balance"] and settings["split"] == {"fractions": [0.34, 0.33, 0.33]}
+
+
+@needs_tensorflow
+@pytest.mark.slow
+def test_predict_and_evaluate_another_folder(run, tmp_path, capsys):
+    """Hounsfield units are seen through the window of the training; the threshold travels along."""
+    nifti = write_phantom(tmp_path / "nifti", layout="ct_ich_nifti", num_patients=5, image_size=64, seed=1)
+    out = tmp_path / "out"
+    assert main(["predict", str(run[0]), "--data", str(nifti), "--out", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert "trained on other data: a synthetic phantom (ct_ich_jpg, 6 patients)" in said and "Slice AUROC 0." in said
+    assert "interval by patient, 5 patients" in said and "not a medical device" in said
+    predictions = read_predictions(out)
+    assert predictions["split"].isna().all() and (predictions["pixel_area_mm2"] > 0).all()
+    assert main(["evaluate", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert "## volumes" in said and "no split" in said and "(highest F1)" in said
+    assert (out / "report" / "volumes.png").is_file()
+
+
+@needs_tensorflow
+@pytest.mark.slow
+def test_predict_without_masks(run, root, tmp_path, capsys):
+    """Every slice is predicted; with hemorrhage but no mask its pixels are not judged."""
+    import shutil
+
+    bare = shutil.copytree(root, tmp_path / "bare")
+    for mask in bare.rglob("*_HGE_Seg.jpg"):
+        mask.unlink()
+    out = tmp_path / "out"
+    assert main(["predict", str(run[0]), "--data", str(bare), "--out", str(out)]) == 0
+    assert all(one is None for one in read_predictions(out)["hemorrhage"])
+    capsys.readouterr()
+    assert main(["evaluate", str(out), "--out", str(tmp_path / "report")]) == 0
+    assert "segmentation: not judged, because 0 of" in capsys.readouterr().out
+    assert main(["train", "--data", str(bare), "--out", str(tmp_path / "run"), *TINY]) == 2
+    assert "none of the" in capsys.readouterr().err
+
+
+@needs_tensorflow
+@pytest.mark.slow
+def test_predict_refuses(run, root, tmp_path, capsys):
+    """A window that the folder does not show, a folder that is no run, the run's own folder."""
+    jpg = write_phantom(tmp_path / "jpg", layout="windowed_jpg", num_patients=2, image_size=64)
+    assert main(["predict", str(run[0]), "--data", str(jpg), "--out", str(tmp_path / "out")]) == 2
+    assert "cannot be windowed again" in capsys.readouterr().err
+    assert main(["predict", str(root), "--data", str(root), "--out", str(tmp_path / "out")]) == 2
+    assert "no finished run of hemokit train" in capsys.readouterr().err
+    assert main(["predict", str(run[0]), "--data", str(root), "--out", str(run[0])]) == 2
+    assert "is the folder of a run" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@needs_tensorflow
+@pytest.mark.slow
+def test_all_folds(root, tmp_path, capsys):
+    """Each patient is tested once, by a model that never saw it; one report holds them all."""
+    out = tmp_path / "folds"
+    assert main(["train", "--data", str(root), "--out", str(out), "--folds", "3", *TINY]) == 0
+    said = capsys.readouterr().out
+    frames = [read_predictions(out / f"fold_{fold}") for fold in range(3)]
+    tested = pd.concat([frame[frame["split"] == "test"] for frame in frames])
+    assert tested["slice_id"].is_unique and tested["patient_id"].nunique() == 6
+    report = pd.read_csv(out / "report" / "segmentation.csv")
+    assert report["n"].eq(len(tested)).all() and report["patients"].eq(6).all()
+    assert "Fold 2 of 3" in said and "All 3 folds together" in said and "Each fold's own threshold" in said
+
+
+@needs_tensorflow
+@pytest.mark.slow
+def test_evaluate_brings_no_keras(run):
+    """Judging reads predictions.csv; neither Keras nor TensorFlow is imported for it."""
+    code = "import sys; from hemokit.__main__ import main; code = main(sys.argv[1:]); print('MODULES', *sys.modules)"
+    command = [sys.executable, "-c", code, "evaluate", str(run[0])]
+    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=100)
+    assert "Wrote the report" in done.stdout, done.stderr
+    assert not {"keras", "tensorflow", "torch", "jax"} & set(done.stdout.split("MODULES")[1].split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["train", "--epochs", "0"], "Invalid value for '--epochs': '0' came"),
+        (["train", "--learning-rate", "fast"], "Invalid value for '--learning-rate': 'fast' came, but expected a num"),
+        (["train", "--filters", "4,x"], "Invalid value for '--filters': '4,x' came, but expected numbers"),
+        (["train", "--fold", "1", "--folds", "5"], "--fold and --folds, but expected one of them"),
+        (["predict", "x"], "Missing option '--data'."),
+        (["evaluate"], "Missing argument 'DIR'."),
+        (["evaluate", "/nowhere"], "/nowhere: there are no predictions"),
+    ],
+)
+def test_bad_input_is_one_sentence(arguments, sentence, capsys):
+    """Exit code 2, one line on standard error, nothing on standard output."""
+    assert main(arguments) == 2
+    said = capsys.readouterr()
+    assert said.err.startswith(f"hemokit: {sentence}") and said.err.count("\n") == 1 and said.out == ""
+
+
+@needs_tensorflow
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--loss", "mse"], "loss is 'mse', but expected one of 'dice_bce'"),
+        (["--augmentation", "mixup"], "augmentation is 'mixup'"),
+        (["--learning-rate", "-1"], "the learning rate is -1"),
+        (["--windows", "subdural"], "the window is subdural"),
+        (["--fold", "7"], "fold is 7, but expected 0 to 4"),
+    ],
+)
+def test_train_refuses(arguments, sentence, root, tmp_path, capsys):
+    """Names that are none, windows that the JPGs do not show; no run is begun."""
+    assert main(["train", "--data", str(root), "--out", str(tmp_path / "run"), *arguments]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"hemokit: {sentence}") and said.count("\n") == 1 and not (tmp_path / "run").exists()
+
+
+def test_without_keras(tmp_path):
+    """Where it is not installed, one sentence says how to get it."""
+    code = (
+        "import sys; sys.modules['keras'] = None; sys.modules['tensorflow'] = None\n"
+        "from hemokit.__main__ import main; sys.exit(main(['train']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT, timeout=60)
+    assert done.returncode == 2 and "hemokit[tensorflow]" in done.stderr and done.stderr.count("\n") == 1
