@@ -13,6 +13,7 @@ import hashlib
 import json
 import shutil
 import tempfile
+import time
 import warnings
 from contextlib import suppress
 from functools import lru_cache
@@ -152,8 +153,8 @@ def open_slices(folder):
 def is_whole(folder):
     """Whether every file of a cache is there with the bytes that were written: all of them are read."""
     try:
-        facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
-        return all(sha256(folder / name) == digest for name, digest in facts["sha256"].items())
+        digests = json.loads((folder / _FACTS).read_text(encoding="utf-8"))["sha256"]
+        return "images.npy" in digests and all(sha256(folder / name) == digests[name] for name in digests)
     except (OSError, ValueError, KeyError, AttributeError, TypeError):
         return False
 
@@ -206,6 +207,7 @@ def _resize(channel, size):
 
 
 def _write(folder, rows, *, image_size, windows, masks, progress):
+    _sweep(folder)
     try:
         with write_whole_folder(folder) as part:
             _fill(part, rows, image_size=image_size, windows=windows, masks=masks, progress=progress)
@@ -216,6 +218,14 @@ def _write(folder, rows, *, image_size, windows, masks, progress):
             came = f"the slices cannot be kept ({error.strerror or error})"
             remedy = "Make room, set HEMOKIT_CACHE to another folder, or pass cache=False."
             raise problem(came, "a cache folder that can be written, with enough space", remedy, file=folder) from error
+
+
+def _sweep(folder):
+    """Delete what killed processes left of this cache more than a day ago."""
+    for part in folder.parent.glob(f".{folder.name}.*.part"):
+        with suppress(OSError):
+            if time.time() - part.stat().st_mtime > 24 * 3600:
+                shutil.rmtree(part)
 
 
 def _fill(part, rows, *, image_size, windows, masks, progress):

@@ -177,7 +177,7 @@ def test_names_and_dates_do_not_matter(roots, tmp_path):
     assert keys[0] == keys[1]
 
 
-@pytest.mark.parametrize("damage", ["bit", "cut", "gone", "facts"])
+@pytest.mark.parametrize("damage", ["bit", "cut", "gone", "{}", '{"sha256": {}}', "[]", "{"])
 def test_damage_is_found_and_repaired(roots, cache, damage):
     """A changed, cut or missing file of the cache is seen, told, and made again."""
     table = table_of(roots, "ct_ich_jpg")
@@ -190,11 +190,22 @@ def test_damage_is_found_and_repaired(roots, cache, damage):
     elif damage == "gone":
         (folder / "shapes.npy").unlink()
     else:
-        (folder / "facts.json").write_text("{}")
+        (folder / "facts.json").write_text(damage)
     with pytest.warns(UserWarning, match="was damaged: it is made again"):
         again = cached_slices(table, image_size=32, masks=True)
     assert open_slices(again).images.tobytes() == before and slice_cache.is_whole(again)
     assert [path.name for path in cache.iterdir()] == [folder.name]
+
+
+def test_leftovers_are_swept(roots, cache):
+    """What a killed process left is deleted after a day, and not before: it may still be at work."""
+    table = table_of(roots, "ct_ich_jpg")
+    name = content_key(table, image_size=32)[:32]
+    for age, left in ((2, "old"), (0, "new")):
+        (cache / f".{name}.{left}.part").mkdir(parents=True)
+        os.utime(cache / f".{name}.{left}.part", (time.time() - age * 24 * 3600,) * 2)
+    cached_slices(table, image_size=32)
+    assert sorted(path.name for path in cache.iterdir()) == [f".{name}.new.part", name]
 
 
 def test_two_at_once(roots, cache):
