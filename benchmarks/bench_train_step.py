@@ -2,7 +2,8 @@
 
 PyTorch is no dependency of this project. HEMOKIT_BENCH_TORCH names the Python of an environment that has it; without
 one its rows are left out. Every variant runs in processes of its own, in turns, on the same cores. Beside images a
-second stands the same per processor time (times the cores): what a busy machine disturbs less.
+second stands the same per processor time (times the cores), which other work on the machine disturbs less; PyTorch's
+threads spin while they wait, so that on a busy machine its processor time says nothing.
 """
 
 import importlib.util
@@ -187,14 +188,12 @@ def rows_of(found, peak):
     rows = []
     for name, (wall, work) in rate.items():
         limit = peak["bfloat16" if "bfloat16" in name else "float32"][1] / gflop
-        against = [wall / rate[RIVAL][0], work / rate[RIVAL][1]] if RIVAL in rate else ["-", "-"]
         rows.append(
             {
                 "variant": name,
                 "images/s": wall,
-                "times PyTorch float32": against[0],
+                "times PyTorch float32": wall / rate[RIVAL][0] if RIVAL in rate else "-",
                 "images/s of processor time": work * CORES,
-                "times PyTorch (processor time)": against[1],
                 "of the matrix-product floor": work * CORES / limit,
             }
         )
