@@ -162,6 +162,7 @@ def test_evaluate_brings_no_keras(run):
         (["train", "--learning-rate", "fast"], "Invalid value for '--learning-rate': 'fast' came, but expected a num"),
         (["train", "--filters", "4,x"], "Invalid value for '--filters': '4,x' came, but expected numbers"),
         (["train", "--fold", "1", "--folds", "5"], "--fold and --folds, but expected one of them"),
+        (["train", "--data", "x", "--patients", "9"], "--data and --patients, but expected one of them"),
         (["predict", "x"], "Missing option '--data'."),
         (["evaluate"], "Missing argument 'DIR'."),
         (["evaluate", "/nowhere"], "/nowhere: there are no predictions"),
@@ -183,6 +184,9 @@ def test_bad_input_is_one_sentence(arguments, sentence, capsys):
         (["--learning-rate", "-1"], "the learning rate is -1"),
         (["--windows", "subdural"], "the window is subdural"),
         (["--fold", "7"], "fold is 7, but expected 0 to 4"),
+        (["--fractions", "0.5,0.5"], "fractions"),
+        (["--filters", "4"], "filters"),
+        (["--precision", "float8"], "precision is 'float8'"),
     ],
 )
 def test_train_refuses(arguments, sentence, root, tmp_path, capsys):

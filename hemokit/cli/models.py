@@ -12,6 +12,7 @@ from hemokit.checks import problem
 from hemokit.cli.interrupts import Interrupted
 from hemokit.cli.options import FOLDER, SEED, decimal, numbers, whole_number
 
+PATIENTS = 40
 NOTICE = "For education only, not a medical device."
 
 
@@ -41,8 +42,11 @@ def train(
         tuple, typer.Option(parser=numbers, metavar="N,N,...", help="Channels of the U-Net's levels.")
     ] = "16,32,64,128,256",
     patients: Annotated[
-        int, typer.Option(parser=whole_number(3, 900), metavar="N", help="How many; of the phantom only.")
-    ] = 40,
+        int | None,
+        typer.Option(
+            parser=whole_number(3, 900), metavar="N", help=f"Of the phantom, without --data: {PATIENTS} if not given."
+        ),
+    ] = None,
     fractions: Annotated[
         tuple, typer.Option(parser=numbers, metavar="X,X,X", help="Of the patients: train, validation, test.")
     ] = "0.7,0.15,0.15",
@@ -66,6 +70,8 @@ def train(
     """
     if fold is not None and folds is not None:
         raise problem("--fold and --folds", "one of them", "--folds N runs every fold; --fold K runs one.")
+    if root is not None and patients is not None:
+        raise problem("--data and --patients", "one of them", "--patients is the size of the phantom, without --data.")
     with _keras_at_hand():
         from hemokit.runs import training
     from hemokit.runs.data import open_data
@@ -77,8 +83,8 @@ def train(
     training.check_recipe(recipe)
     try:
         if root is None:
-            print(f"No --data: training on the synthetic phantom of {patients} patients.", flush=True)
-        data = open_data(root, patients=patients, progress=sys.stderr.isatty())
+            print("No --data: training on the synthetic phantom.", flush=True)
+        data = open_data(root, patients=patients or PATIENTS, progress=sys.stderr.isatty())
         print(f"Data: {data.described}. {NOTICE}", flush=True)
         if folds is not None:
             training.train_folds(data, out, recipe, num_folds=folds)
