@@ -31,7 +31,7 @@ from hemokit.slice_cache import (
     unique_slices,
     windows_as_tuple,
 )
-from hemokit.tables import COLUMNS
+from hemokit.tables import COLUMNS, check_slice_table
 
 TARGETS = ("mask", "any", "subtypes", "class")
 CLASSES = ("normal", *SUBTYPES, "multi")  # what the numbers of the target "class" mean
@@ -184,7 +184,7 @@ class SliceBatches(keras.utils.PyDataset):
             "batch_size": self.batch_size, "training": self.training, "augmentation": self.augmentation,
             "seed": self.seed,
         }  # fmt: skip
-        return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(told, default=float).encode()).hexdigest()
 
 
 def labels_of(table, target):
@@ -226,6 +226,7 @@ def _check_table(table, target, training):
     if not len(table):
         raise problem("the table has no rows", "at least one slice", "Look at what was selected of it.")
     _check_unique(table, training)
+    check_slice_table(table[table["copy"] == 0] if "copy" in table.columns else table)
     _check_splits(table, training)
     if target == "mask":
         _check_masks(table)

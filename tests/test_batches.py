@@ -139,17 +139,18 @@ def test_cache_changes_nothing(train):
 def test_fingerprint_knows_all(train):
     """Whatever the batches depend on changes the fingerprint; making them again does not."""
     options = {**MASK, "training": True}
-    labels = train.assign(any=1)
+    labels = train.assign(any=1, subdural=1)
     found = {SliceBatches(train, **options).fingerprint for _ in range(2)}
     assert len(found) == 1
     for table, changes in [
         (train, {"seed": 1}), (train, {"image_size": 33}), (train, {"batch_size": 6}), (train, {"augmentation": NONE}),
+        (train, {"augmentation": STANDARD._replace(noise=np.float32(0.5))}),
         (train, {"windows": ("bone",)}), (train, {"training": False}), (train, {"target": None}),
         (train, {"target": "any"}), (labels, {"target": "any"}), (train.iloc[1:], {}), (train.iloc[::-1], {}),
         (balance(train), {}),
     ]:  # fmt: skip
         found.add(SliceBatches(table, **{**options, **changes}).fingerprint)
-    assert len(found) == 13
+    assert len(found) == 14
 
 
 def test_travels_to_other_processes(train):
@@ -360,6 +361,10 @@ def test_wrong_tables(slices):
         SliceBatches(slices.head(0), **MASK)
     with pytest.raises(HemokitError, match="lacks the column"):
         SliceBatches(slices.drop(columns="mask_path"), **MASK)
+    with pytest.raises(HemokitError, match="ids to be strings"):
+        SliceBatches(slices.assign(slice_id=range(len(slices))), **MASK)
+    with pytest.raises(HemokitError, match="labels 0 or 1"):
+        SliceBatches(slices.assign(any=np.nan), **MASK)
     with pytest.raises(HemokitError, match="the table is a list"):
         SliceBatches([], **MASK)
 
