@@ -91,7 +91,7 @@ def test_images_and_volumes(shape):
     assert (result > 0).all() and (result < 1).all()
 
 
-def test_volume_of_equal_slices_between_is_no_image():
+def test_a_volume_sees_its_neighbors():
     """A volume sees its neighbors: changing one slice changes the mask of the next."""
     model = unet((8, 8, 8, 1), **SMALL)
     x = np.random.default_rng(0).random((1, 8, 8, 8, 1), np.float32)
