@@ -66,9 +66,9 @@ FAHIM = Augmentation(flip=0.5, rotation_degrees=20, zoom=(0.9, 1.1), shift=0.06,
 def augment_pair(image, mask, augmentation, *, key):
     """Change an image and its mask in the same way.
 
-    The brightness is changed first: values are clipped to [0, 1] after it, as a display does. The offset and
-    the noise leave pixels of exactly 0 and 1 alone, which a window has saturated. Then comes the warp. What lies
-    outside the frame is 0, in image and mask.
+    First comes the warp: what lies outside the frame is 0, in image and mask. Then, on the image alone: blur, the
+    factor, the offset with the noise, and clipping to [0, 1], as a display does. Offset and noise leave pixels of
+    exactly 0 and 1 as they are: a window has saturated them, or they lie outside the frame.
 
     Args:
         image: float32 array (height, width, channels) in [0, 1].
@@ -88,20 +88,22 @@ def augment_pair(image, mask, augmentation, *, key):
     flip, angle, shear, zoom, down, right, alpha, factor, offset, blur, noise = rng.random(11).tolist()  # fixed places
     angle, shear, right, down, offset = (2 * part - 1 for part in (angle, shear, right, down, offset))
     settings = augmentation
-    image = _change_brightness(
+    if settings[:6] == NONE[:6]:  # no geometry
+        image, mask = image.copy(order="C"), None if mask is None else mask.copy()
+    else:
+        affine = affine_of(
+            image.shape, flip=flip < settings.flip, angle=settings.rotation_degrees * angle,
+            shear=settings.shear_degrees * shear, zoom=_between(settings.zoom, zoom),
+            shift_xy=(settings.shift * right * image.shape[1], settings.shift * down * image.shape[0]),
+        )  # fmt: skip
+        alpha = _between(settings.elastic_alpha, alpha)
+        places = sampling_grid(image.shape[:2], affine, alpha=alpha, sigma=settings.elastic_sigma, rng=rng)
+        image, mask = warp_pair(image, mask, places)
+    _change_brightness(
         image, rng, factor=_between(settings.brightness, factor), offset=settings.brightness_offset * offset,
         blur=settings.blur * blur, noise=settings.noise * noise,
     )  # fmt: skip
-    if augmentation[:6] == NONE[:6]:  # no geometry
-        return image, None if mask is None else mask.copy()
-    affine = affine_of(
-        image.shape, flip=flip < settings.flip, angle=settings.rotation_degrees * angle,
-        shear=settings.shear_degrees * shear, zoom=_between(settings.zoom, zoom),
-        shift_xy=(settings.shift * right * image.shape[1], settings.shift * down * image.shape[0]),
-    )  # fmt: skip
-    alpha = _between(settings.elastic_alpha, alpha)
-    places = sampling_grid(image.shape[:2], affine, alpha=alpha, sigma=settings.elastic_sigma, rng=rng)
-    return warp_pair(image, mask, places)
+    return image, mask
 
 
 def random_of(key):
@@ -212,7 +214,7 @@ def warp_pair(image, mask, places):
     groups = [image[..., first : first + _MAX_CHANNELS] for first in range(0, image.shape[2], _MAX_CHANNELS)]
     groups = [cv2.remap(np.ascontiguousarray(group), places, None, cv2.INTER_LINEAR) for group in groups]
     warped = groups[0] if len(groups) == 1 else cv2.merge([plane for group in groups for plane in cv2.split(group)])
-    warped = _at_most_1(warped.reshape(image.shape))  # not all versions of OpenCV round alike
+    warped = warped.reshape(image.shape)
     if mask is None:
         return warped, None
     flat = mask.view(np.uint8) if mask.dtype == bool else mask
@@ -272,21 +274,19 @@ def _between(pair, part):
 
 
 def _change_brightness(image, rng, *, factor, offset, blur, noise):
-    """A changed copy of the image, in [0, 1]."""
-    changed = np.multiply(image, np.float32(factor), order="C")
+    """Change an image in place, and leave it in [0, 1]."""
+    flat = image.reshape(len(image), -1)  # OpenCV writes to it; both are C-contiguous
+    if blur > 0.2:
+        cv2.GaussianBlur(image, (0, 0), blur, dst=image)
+    if offset or noise:
+        inside = (image > 0) & (image < 1)
+    if factor != 1:
+        image *= np.float32(factor)
     if offset or noise:
         added = _grain(image.shape, noise, rng) if noise else np.zeros((), np.float32)
-        changed += (added + np.float32(offset)) * ((image > 0) & (image < 1))
-        np.maximum(changed, 0, out=changed)
-    _at_most_1(changed)
-    return cv2.GaussianBlur(changed, (0, 0), blur).reshape(image.shape) if blur > 0.2 else changed
-
-
-def _at_most_1(image):
-    """Clip a C-contiguous array in place; cv2.threshold is the fastest that does it."""
-    flat = image.reshape(len(image), -1)
-    cv2.threshold(flat, 1, 0, cv2.THRESH_TRUNC, dst=flat)
-    return image
+        image += (added + np.float32(offset)) * inside
+        np.maximum(image, 0, out=image)
+    cv2.threshold(flat, 1, 0, cv2.THRESH_TRUNC, dst=flat)  # the fastest clipping; also of what the warp rounded up
 
 
 def _grain(shape, sigma, rng):

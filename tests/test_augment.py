@@ -172,6 +172,20 @@ def test_brightness_by_hand():
         assert changed.ravel()[[0, 3]].tolist() == [0, 1] and (changed.ravel()[1:3] != image.ravel()[1:3]).all()
 
 
+@pytest.mark.parametrize("channels", [1, 5])
+def test_blur_is_gaussian(channels):
+    """Blur lies between none and that of the largest sigma, and keeps the mean away from the rim."""
+    image = np.zeros((15, 15, channels), np.float32)
+    image[7, 7] = 1
+    widest = cv2.GaussianBlur(image[..., 0], (0, 0), 1.5).max()
+    peaks = []
+    for number in range(30):
+        blurred = augment_pair(image, None, Augmentation(blur=1.5), key=(0, number, "a"))[0]
+        assert blurred.shape == image.shape and blurred[..., -1].sum() == pytest.approx(1, abs=1e-4)
+        peaks.append(blurred[7, 7, 0])
+    assert widest <= min(peaks) + 1e-6 and min(peaks) < 0.2 and max(peaks) > 0.5
+
+
 def test_outside_the_frame_is_black():
     """What comes from beyond the frame is 0 even where the image is made brighter."""
     image, mask = np.full((32, 32, 1), 0.5, np.float32), np.ones((32, 32), bool)
