@@ -64,7 +64,9 @@ def test_train_tells_what_it_does(run):
     used = [line for line in said.splitlines() if line.startswith("Counts: ")]
     slices = len(read_predictions(folder))
     assert len(used) == 1 and " slices in; " in used[0] and slices > 40
-    assert {"run.json", "history.csv", "best.keras", "last.keras"} <= {path.name for path in folder.iterdir()}
+    assert {"run.json", "history.csv", "best.keras", "last.keras", "panels.png", "report"} <= {
+        path.name for path in folder.iterdir()
+    }
 
 
 @needs_tensorflow

@@ -16,6 +16,7 @@ from hemokit.runs.channels import Channel, channels_of, windows_for  # noqa: E40
 from hemokit.runs.data import has_truth, keep_masked, open_data, split_lines, with_split  # noqa: E402
 from hemokit.runs.judging import judge, masked_rows, read_parts, whole_scans  # noqa: E402
 from hemokit.runs.judging_facts import NAME, Facts, choose_on_validation, read_facts, write_facts  # noqa: E402
+from hemokit.runs.panels import choose_slices  # noqa: E402
 from hemokit.runs.reports import headline, report_text, write_report  # noqa: E402
 from hemokit.tables import account  # noqa: E402
 from hemokit.windows import BRAIN, BRAIN_WIDE, Window  # noqa: E402
@@ -44,7 +45,10 @@ def run(tmp_path):
 def test_channels_of_a_layout():
     """Names of windows and LEVEL:WIDTH where there are Hounsfield units; renders, or what they were saved through."""
     assert channels_of("rsna") == [("brain", "rsna", 40, 80)]
-    assert channels_of("ct_ich_nifti", ["40:120", "bone"])[0][2:] == BRAIN_WIDE
+    assert channels_of("ct_ich_nifti", ["40:120", "0:7"]) == [
+        ("brain_wide", "ct_ich_nifti", *BRAIN_WIDE),
+        ("window", "ct_ich_nifti", 0, 7),
+    ]
     assert channels_of("ct_ich_jpg") == [("brain", "ct_ich_jpg", 40, 120)]
     assert channels_of("ct_ich_jpg", ["brain_wide"]) == channels_of("ct_ich_jpg", ["brain"])
     assert channels_of("windowed_jpg", ["max_contrast_window"])[0].level is None
@@ -241,6 +245,19 @@ def test_a_report_that_fails_leaves_the_old_one(run, tmp_path, monkeypatch):
         write_report(judgement, out)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["report", "run"]
+
+
+def test_slices_for_the_panels():
+    """The largest, median and smallest hemorrhage; the worst false alarm and a usual normal slice; test rows only."""
+    frame = pd.concat([predictions_of(seed=1, split="validation", prefix="v"), predictions_of()], ignore_index=True)
+    rows = frame[frame["split"] == "test"].set_index("slice_id")
+    chosen = rows.loc[choose_slices(frame)]
+    area = rows["hemorrhage"].map(sum)
+    assert chosen["hemorrhage"].map(sum).tolist()[:3] == [area.max(), area[area > 0].median(), area[area > 0].min()]
+    assert chosen["any"].tolist() == [1, 1, 1, 0, 0]
+    assert chosen["top_probability"].iloc[3] == rows["top_probability"][area == 0].max()
+    normal = frame[(frame["split"] == "test") & (frame["any"] == 0)]
+    assert choose_slices(normal[:1]) == normal["slice_id"].tolist()[:1]
 
 
 def test_headline(run):

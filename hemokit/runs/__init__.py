@@ -2,8 +2,9 @@
 
     RUN_DIR/  run.json history.csv best.keras last.keras  (training.fit)
               predictions.csv histograms.npz judging.json (validation and test rows; thresholds from validation rows)
+              panels.png                                  (some test slices, chosen by a rule)
               report/                                     (report.md, tables as CSV, figures)
 
 Reading order: channels (which windows a model sees), data (folder -> split table), judging_facts (thresholds and origin
-beside predictions), judging (tables), reports (files), training, prediction. Judging imports no Keras.
+beside predictions), judging (tables), reports (files), panels, training, prediction. Judging imports no Keras.
 """

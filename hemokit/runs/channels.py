@@ -71,14 +71,13 @@ def windows_for(channels, dataset):
 
 
 def _channel(dataset, name):
-    if dataset in HOUNSFIELD:
-        return Channel(name, dataset, *_window(name))
-    saved = SAVED_THROUGH[dataset]
-    if name in READERS[dataset].RENDERS:
-        return Channel(name, dataset, *saved.get(name, (None, None)))
-    return Channel(
-        _render(dataset, Channel(name, dataset, *_window(name, READERS[dataset].RENDERS))), dataset, *_window(name)
-    )
+    if dataset not in HOUNSFIELD and name in READERS[dataset].RENDERS:
+        return Channel(name, dataset, *SAVED_THROUGH[dataset].get(name, (None, None)))
+    renders = () if dataset in HOUNSFIELD else READERS[dataset].RENDERS
+    window = _window(name, renders)
+    named = [known for known, one in NAMED.items() if one == window]
+    channel = Channel(named[0] if named else "window", dataset, *window)
+    return channel if dataset in HOUNSFIELD else channel._replace(name=_render(dataset, channel))
 
 
 def _window(name, renders=()):

@@ -14,6 +14,7 @@ from hemokit.runs.channels import channels_of, windows_for
 from hemokit.runs.data import keep_masked, split_lines, with_split
 from hemokit.runs.judging import judge, read_parts
 from hemokit.runs.judging_facts import Facts, choose_on_validation, write_facts
+from hemokit.runs.panels import write_panels
 from hemokit.runs.reports import facts_lines, headline, write_report
 from hemokit.splits import balance
 from hemokit.tables import account
@@ -76,7 +77,7 @@ def train_split(data, out, recipe, *, fractions=(0.7, 0.15, 0.15), fold=None, nu
     told = {"trained_on": data.described, "phantom": data.is_phantom, "split": split}
     told["channels"] = [list(channel) for channel in channels]
     _fit(table, windows_for(channels, data.layout), out, recipe, told)
-    _predict(table, windows_for(channels, data.layout), out, recipe, data)
+    _predict(table, channels, out, recipe, data)
     return report_run(out, seed=recipe.seed)
 
 
@@ -127,16 +128,17 @@ def _fit(table, windows, out, recipe, told):
     )  # fmt: skip
 
 
-def _predict(table, windows, out, recipe, data):
-    """Write predictions of the validation and the test rows, and the thresholds that the validation rows give."""
+def _predict(table, channels, out, recipe, data):
+    """Write predictions of the validation and the test rows, their thresholds from the validation rows, and panels."""
+    shape = {"image_size": recipe.image_size, "batch_size": recipe.batch_size}
+    shape["windows"] = windows_for(channels, data.layout)
     model, parts = load(out), []
     for name in ("validation", "test"):
         rows = table[table["split"] == name].reset_index(drop=True)
-        batches = SliceBatches(
-            rows, target="mask", image_size=recipe.image_size, batch_size=recipe.batch_size, windows=windows
-        )
-        parts.append(predict(model, batches, rows))
+        parts.append(predict(model, SliceBatches(rows, target="mask", **shape), rows))
     predictions = pd.concat(parts, ignore_index=True)
     facts = Facts(trained_on=data.described, judged_on=data.described, seed=recipe.seed)
-    write_facts(choose_on_validation(predictions, facts)[0], out)
+    facts, _ = choose_on_validation(predictions, facts)
+    write_facts(facts, out)
     write_predictions(predictions, out)
+    write_panels(model, table, predictions, facts, out, channels=channels, **shape)
