@@ -59,8 +59,7 @@ def read_state(path):
 
 
 def restore(model, path, state):
-    """Bring a compiled model, its optimizer and its random generators to where the checkpoint was written."""
-    model.optimizer.build(model.trainable_variables)
+    """Bring a compiled model, its built optimizer and its random generators to where the checkpoint was written."""
     model.load_weights(path)
     for variable, value in zip(_random_states(model), state["random_states"], strict=True):
         variable.assign(np.array(value, keras.backend.standardize_dtype(variable.dtype)))

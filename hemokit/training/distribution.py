@@ -10,7 +10,7 @@ writes.
 The loop is here because Keras' own (3.15.1) does not train with several workers: it reduces batches and scalar losses
 in ways that the strategy refuses. Each batch is a global one: every worker makes it and takes its share. The loss is
 that of one process up to rounding where the number of replicas divides all batches; a rest at the end of an epoch
-weighs the same for each replica, whatever its share.
+weighs the same for each replica, whatever its share, and batch normalization is over the share of a replica.
 """
 
 import contextlib
@@ -37,6 +37,8 @@ def is_chief(strategy):
 def built_model(model, strategy, *, seed):
     """`model` itself, or what the function `model` builds under the strategy's scope after the seed is set."""
     if isinstance(model, keras.Model):
+        if not model.built:
+            raise problem("a model without weights as yet", "a built one", "Begin it with keras.Input(shape).")
         if strategy is not None and model.distribute_strategy is not strategy:
             remedy = "Pass a function that builds it: lambda: unet((128, 128, 1))."
             raise problem("a model that was built outside the strategy", "one built under strategy.scope()", remedy)

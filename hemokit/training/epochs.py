@@ -39,6 +39,10 @@ class Bookkeeper(keras.callbacks.Callback):
         self.monitor, self.patience, self.rate = monitor, patience, rate
         self.seed, self.report = seed, report
 
+    def on_train_begin(self, logs=None):
+        if self.run_dir is not None and not self.history:
+            self._write()  # a run killed in its first epoch begins again with the same weights
+
     def on_epoch_begin(self, epoch, logs=None):
         keras.utils.set_random_seed(int(np.random.SeedSequence((self.seed, epoch)).generate_state(1)[0]))
         if self.batches is not None:
@@ -56,7 +60,7 @@ class Bookkeeper(keras.callbacks.Callback):
         is_best = best is None or _better(row[self.monitor], best[self.monitor], self.monitor)
         self.history.append(row)
         if self.run_dir is not None:
-            self._write(row, is_best)
+            self._write(row if is_best else None)
         self.report(row, is_best)
         if has_stopped(self.history, self.monitor, self.patience):
             self.model.stop_training = True
@@ -70,11 +74,14 @@ class Bookkeeper(keras.callbacks.Callback):
             remedy = "Lower the learning rate, or look for bad values in the data; the last good epoch is kept."
             raise problem(f"{wrong[0]} is {row[wrong[0]]} in epoch {row['epoch']}", "a finite number", remedy)
 
-    def _write(self, row, is_best):
-        """The best model first: if only that gets written, the epoch is run again and gives the same one."""
+    def _write(self, best=None):
+        """`best` is this epoch's row if it is the best one; its file comes first.
+
+        If only that gets written, the epoch is run again, and gives the same one.
+        """
         state = {"made_with": self.made_with, "history": self.history}
         with computing_in(self.model, FLOAT32):
-            if is_best and not self._is_on_disk(row):
+            if best and not self._is_on_disk(best):
                 write_checkpoint(self.model, self.run_dir / BEST, state, with_optimizer=False)
             write_checkpoint(self.model, self.run_dir / LAST, state)
         write_history(self.run_dir, self.history)
@@ -108,7 +115,7 @@ def write_history(run_dir, history):
 
 def history_frame(history):
     """The rows as a DataFrame: epoch (from 1), seconds, loss, val_loss, metrics, learning_rate."""
-    return pd.DataFrame(history)
+    return pd.DataFrame(history, columns=None if history else ["epoch", "seconds", "loss", "learning_rate"])
 
 
 def rate_of(settings, epochs):

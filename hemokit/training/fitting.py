@@ -87,6 +87,7 @@ def fit(
         with scope_of(strategy):
             # "auto" is XLA on a GPU and none on a CPU, where XLA trained the default U-Net at a quarter of the speed.
             model.compile(recipe.optimizer, recipe.loss, metrics=recipe.metrics, jit_compile="auto")
+            model.optimizer.build(model.trainable_variables)  # its memory belongs into the first checkpoint too
             if saved:
                 restore(model, run_dir / LAST, saved)
         if len(history) < epochs and not has_stopped(history, monitor, patience):
@@ -113,7 +114,7 @@ def _earlier_epochs(saved, made_with, epochs, run_dir, *, quiet):
     if epochs < done:
         remedy = "Ask for as many or more, or choose another run_dir."
         raise problem(f"epochs is {epochs}, and the run in {run_dir} has {done}", f"{done} or more", remedy)
-    if not quiet:
+    if done and not quiet:
         print(f"{run_dir}: going on after epoch {done} of {epochs}", flush=True)
         write_history(run_dir, saved["history"])
     return list(saved["history"])

@@ -1,0 +1,118 @@
+"""What the training tests share: a tiny network, its data, and (as a script) a run that kills itself.
+
+python training_cases.py RUN_DIR train [what:count]   trains; kill -9 at a call of "batch", "fsync" or "replace"
+python training_cases.py RUN_DIR write                writes one checkpoint after another until it is killed
+"""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from hemokit import training
+from hemokit.training.checkpoints import BEST, LAST, write_checkpoint
+
+EPOCHS = 4
+QUICK = {"epochs": EPOCHS, "batch_size": 4, "learning_rate": 0.03, "patience": 3, "schedule": "cosine"}
+
+
+def build():
+    """A network of 65 parameters with all that a resumed run can lose: batch statistics, dropout, two branches."""
+    image = keras.Input((8, 8, 1), name="image")
+    first = x = keras.layers.Conv2D(4, 3, padding="same", activation="relu")(image)
+    x = keras.layers.Dropout(0.3)(keras.layers.BatchNormalization()(x))
+    x = keras.layers.Conv2D(1, 1, dtype="float32")(keras.layers.Concatenate()([first, x]))
+    return keras.Model(image, keras.layers.Activation("sigmoid", dtype="float32")(x))
+
+
+def arrays(count=8, *, seed=0):
+    """Noise with its bright pixels as mask: (count, 8, 8, 1) twice."""
+    x = np.random.default_rng(seed).random((count, 8, 8, 1), np.float32)
+    return x, (x > 0.7).astype(np.float32)
+
+
+def build_simple():
+    """One convolution of 10 parameters, which TensorFlow compiles in a third of the time."""
+    return keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(1, 3, padding="same", activation="sigmoid")])
+
+
+def fit(run_dir, model=build, **options):
+    """A short run on the shared data."""
+    return training.fit(model, arrays(), arrays(4, seed=1), run_dir=run_dir, **{**QUICK, **options})
+
+
+def fit_simple(run_dir, model=build_simple, **options):
+    """A short run of the simple network, at a constant rate."""
+    return fit(run_dir, model, **{"epochs": 2, "schedule": "constant", "optimizer": "sgd", **options})
+
+
+def state_of(run_dir):
+    """Everything last.keras holds that a later epoch could depend on: arrays, random states, history without times."""
+    model = training.load(run_dir, "last")
+    saved = training.checkpoints.read_state(Path(run_dir) / LAST)
+    history = [{name: value for name, value in row.items() if name != "seconds"} for row in saved["history"]]
+    return _stored_arrays(Path(run_dir) / LAST), saved["random_states"], history, len(model.weights)
+
+
+def _stored_arrays(path):
+    """The bytes of each array in a .keras file, weights and optimizer."""
+    import io
+    import zipfile
+
+    import h5py
+
+    found = {}
+    with zipfile.ZipFile(path) as archive, h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as file:
+        file.visititems(lambda name, one: found.update({name: one[()].tobytes()}) if hasattr(one, "shape") else None)
+    return found
+
+
+class KillAtBatch(keras.callbacks.Callback):
+    """kill -9 at the end of a training batch, counted over all epochs."""
+
+    def __init__(self, count):
+        super().__init__()
+        self.left = count
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def kill_at_call(name, count):
+    """From now on the given call of os.fsync or os.replace is kill -9 instead."""
+    real, left = getattr(os, name), [count]
+
+    def call(*args):
+        left[0] -= 1
+        if left[0] == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*args)
+
+    setattr(os, name, call)
+
+
+def write_forever(run_dir):
+    """Checkpoints whose every weight is the number of the checkpoint; prints it when it is on disk."""
+    model = keras.Sequential([keras.Input((500,)), keras.layers.Dense(500)])
+    model.compile(keras.optimizers.SGD(), "mse")
+    for number in range(10**6):
+        model.set_weights([np.full(one.shape, number, np.float32) for one in model.get_weights()])
+        for name in (BEST, LAST):
+            write_checkpoint(model, Path(run_dir) / name, {"number": number}, with_optimizer=name == LAST)
+        print(json.dumps(number), flush=True)
+
+
+if __name__ == "__main__":
+    folder, task, *rest = sys.argv[1:]
+    if task == "write":
+        write_forever(folder)
+    where, count = (rest or ["batch:0"])[0].split(":")
+    if where != "batch":
+        kill_at_call(where, int(count))
+    fit(folder, callbacks=[KillAtBatch(int(count) if where == "batch" else 0)])
