@@ -17,7 +17,7 @@ from hemokit.runs.data import has_truth, keep_masked, open_data, split_lines, wi
 from hemokit.runs.judging import judge, masked_rows, read_parts, whole_scans  # noqa: E402
 from hemokit.runs.judging_facts import NAME, Facts, choose_on_validation, read_facts, write_facts  # noqa: E402
 from hemokit.runs.panels import choose_slices  # noqa: E402
-from hemokit.runs.reports import headline, report_text, write_report  # noqa: E402
+from hemokit.runs.reports import _figures, headline, report_text, write_report  # noqa: E402
 from hemokit.tables import account  # noqa: E402
 from hemokit.windows import BRAIN, BRAIN_WIDE, Window  # noqa: E402
 
@@ -233,6 +233,16 @@ def test_report_is_whole_and_replaced_as_a_whole(run, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["report", "run"]
     with pytest.raises(HemokitError, match="is there and is no report"):
         write_report(judgement, run)
+
+
+def test_figures_have_their_own_titles(run):
+    """Each figure says what it shows."""
+    import matplotlib.pyplot as plt
+
+    drawn = {name: draw().get_title() for name, draw in _figures(judge(read_parts(run), num_resamples=100)).items()}
+    plt.close("all")
+    assert drawn["slices_pr"] == drawn["slices_roc"] == "Slices with hemorrhage (72 slices)"
+    assert drawn["threshold"] == "Pixels of the validation rows" and drawn["calibration"] == "Calibration"
 
 
 def test_a_report_that_fails_leaves_the_old_one(run, tmp_path, monkeypatch):

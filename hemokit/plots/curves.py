@@ -192,5 +192,5 @@ def _unit_square(ax, x_label, y_label, title):
     """Both axes from 0 to 1, with names, a grid and a legend."""
     ax.set(xlabel=x_label, ylabel=y_label, title=title or "", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
     ax.grid(alpha=0.3)
-    ax.legend(loc="lower center")
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=3, frameon=False)  # never over the text
     return ax

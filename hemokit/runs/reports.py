@@ -120,7 +120,7 @@ def _draw_all(judgement, folder):
 
     for name, draw in _figures(judgement).items():
         figure = draw().figure
-        figure.text(0.995, 0.005, NOTICE, ha="right", va="bottom", fontsize=6, color="0.4")
+        figure.supxlabel(NOTICE, x=0.99, ha="right", fontsize=6, color="0.4")  # the layout leaves room for it
         figure.savefig(folder / f"{name}.png", dpi=120)
         plt.close(figure)
 
@@ -133,15 +133,14 @@ def _figures(judgement):
     chosen = chosen if chosen is not None and (scores >= chosen).any() else None
     if 0 < truth.sum() < len(truth):
         points = evaluation.pr_points(truth, scores), evaluation.roc_points(truth, scores)
-        title = f"Slices with hemorrhage ({len(frame)} slices)"
-        figures["slices_pr"] = lambda: plots.pr_curve(points[0], chosen=chosen, no_skill=truth.mean(), title=title)
-        figures["slices_roc"] = lambda: plots.roc_curve(points[1], chosen=chosen, title=title)
+        how = {"chosen": chosen, "title": f"Slices with hemorrhage ({len(frame)} slices)"}
+        figures["slices_pr"] = lambda: plots.pr_curve(points[0], no_skill=truth.mean(), **how)
+        figures["slices_roc"] = lambda: plots.roc_curve(points[1], **how)
     if "calibration" in judgement.tables:
         figures["calibration"] = lambda: plots.calibration_plot(judgement.tables["calibration"])
     if len(parts) == 1 and parts[0].search is not None:
         table, threshold = parts[0].search.table, parts[0].facts.threshold
-        title = "Validation rows: scores by threshold"
-        figures["threshold"] = lambda: plots.threshold_curves(table, threshold, title=title)
+        figures["threshold"] = lambda: plots.threshold_curves(table, threshold, title="Pixels of the validation rows")
     if "segmentation" in judgement.tables:
         figures["areas"] = lambda: plots.area_scatter(*_areas(judgement), unit="pixels of the model")
     if "volumes" in judgement.tables and judgement.tables["volumes"]["n"].iloc[0] > 1:
