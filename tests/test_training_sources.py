@@ -93,17 +93,30 @@ def test_patient_on_both_sides_is_refused(table):
         check_sources(*same)
 
 
-def test_slices_as_batches_and_as_pipeline(table, tmp_path):
-    """Both give the same run, and a run of one goes on with the other: the fingerprint is that of the slices."""
+def test_slices_shuffled_and_augmented_are_resumed(table, tmp_path):
+    """A run interrupted in its second epoch goes on with the batches of that epoch, as a pipeline or as batches."""
     pipelines = pytest.importorskip("hemokit.pipelines")
     train, validation = batches(table, "train", training=True), batches(table, "validation")
-    options = {"optimizer": "sgd", "precision": "float32"}
-    first = training.fit(build_simple, train, validation, run_dir=tmp_path / "a", epochs=2, **options)
-    rows = {name: table[table["split"] == name] for name in ("train", "validation")}
-    train = pipelines.slice_pipeline(rows["train"], training=True, **SIZES)
-    validation = pipelines.slice_pipeline(rows["validation"], **SIZES)
-    second = training.fit(build_simple, train, validation, run_dir=tmp_path / "b", epochs=2, **options)
-    assert first["loss"].tolist() == second["loss"].tolist()
+    options = {"optimizer": "sgd", "epochs": 3}
+    whole = training.fit(build_simple, train, validation, run_dir=tmp_path / "whole", **options)
+    pipeline = pipelines.slice_pipeline(table[table["split"] == "train"], training=True, **SIZES)
+    stop = keras.callbacks.LambdaCallback(
+        on_train_batch_begin=lambda batch, logs: stop_at(pipeline.batches.epoch, batch)
+    )
+    with pytest.raises(KeyboardInterrupt):
+        training.fit(build_simple, pipeline, validation, run_dir=tmp_path / "parts", callbacks=[stop], **options)
+    train.epoch = 17  # whatever the data did before
+    parts = training.fit(build_simple, train, validation, run_dir=tmp_path / "parts", **options)
+    assert parts["loss"].tolist() == whole["loss"].tolist()
+    assert parts["val_loss"].tolist() == whole["val_loss"].tolist()
+    plain = training.fit(build_simple, batches(table, "train"), validation, run_dir=tmp_path / "plain", **options)
+    assert plain["loss"].tolist() != whole["loss"].tolist()
+
+
+def stop_at(epoch, batch):
+    """Ctrl-C at the second batch of the second epoch; a pipeline that runs already shows the next epoch's number."""
+    if (epoch, batch) == (2, 1):
+        raise KeyboardInterrupt
 
 
 def test_automatic_precision(monkeypatch):

@@ -1,20 +1,25 @@
 """What the training tests share: a tiny network, its data, and (as a script) a run that kills itself.
 
 python training_cases.py RUN_DIR train [what:count]   trains; kill -9 at a call of "batch", "fsync" or "replace"
-python training_cases.py RUN_DIR write                writes one checkpoint after another until it is killed
+python training_cases.py RUN_DIR write count          writes checkpoints and is killed at random moments, so many times
 """
 
+import io
+import itertools
 import json
 import os
 import signal
 import sys
+import time
+import zipfile
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 
 from hemokit import training
-from hemokit.training.checkpoints import BEST, LAST, write_checkpoint
+from hemokit.training.checkpoints import BEST, LAST, read_state, write_checkpoint
 
 EPOCHS = 4
 QUICK = {"epochs": EPOCHS, "batch_size": 4, "learning_rate": 0.03, "patience": 3, "schedule": "cosine"}
@@ -53,18 +58,13 @@ def fit_simple(run_dir, model=build_simple, **options):
 def state_of(run_dir):
     """Everything last.keras holds that a later epoch could depend on: arrays, random states, history without times."""
     model = training.load(run_dir, "last")
-    saved = training.checkpoints.read_state(Path(run_dir) / LAST)
+    saved = read_state(Path(run_dir) / LAST)
     history = [{name: value for name, value in row.items() if name != "seconds"} for row in saved["history"]]
     return _stored_arrays(Path(run_dir) / LAST), saved["random_states"], history, len(model.weights)
 
 
 def _stored_arrays(path):
     """The bytes of each array in a .keras file, weights and optimizer."""
-    import io
-    import zipfile
-
-    import h5py
-
     found = {}
     with zipfile.ZipFile(path) as archive, h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as file:
         file.visititems(lambda name, one: found.update({name: one[()].tobytes()}) if hasattr(one, "shape") else None)
@@ -97,22 +97,51 @@ def kill_at_call(name, count):
     setattr(os, name, call)
 
 
-def write_forever(run_dir):
-    """Checkpoints whose every weight is the number of the checkpoint; prints it when it is on disk."""
+def killed_writers(run_dir, count):
+    """Fork writers of checkpoints, kill each at a random moment; print what each had reported and what is there then.
+
+    Forks are used because a new process takes seconds to import Keras, and dies no differently.
+    """
     model = keras.Sequential([keras.Input((500,)), keras.layers.Dense(500)])
     model.compile(keras.optimizers.SGD(), "mse")
-    for number in range(10**6):
+    for place in range(count):
+        folder = Path(run_dir) / str(place)
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            write_forever(model, folder, writing)
+        os.close(writing)
+        os.read(reading, 1)  # the first is on disk
+        time.sleep(np.random.default_rng(place).uniform(0, 0.1))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        with os.fdopen(reading, "rb") as pipe:
+            reported = len(pipe.read())
+        print(json.dumps([reported, len(list(folder.glob("*.part"))), *(found(folder, name) for name in (BEST, LAST))]))
+
+
+def write_forever(model, folder, writing):
+    """Checkpoints whose every weight is the number of the checkpoint; a byte goes out when one is on disk."""
+    for number in itertools.count():
         model.set_weights([np.full(one.shape, number, np.float32) for one in model.get_weights()])
         for name in (BEST, LAST):
-            write_checkpoint(model, Path(run_dir) / name, {"number": number}, with_optimizer=name == LAST)
-        print(json.dumps(number), flush=True)
+            write_checkpoint(model, folder / name, {"number": number}, with_optimizer=name == LAST)
+        os.write(writing, b".")
+
+
+def found(folder, name):
+    """The number that a checkpoint and all of its weights hold, or None if they do not agree."""
+    number = read_state(folder / name)["number"]
+    weights = training.load(folder, name.removesuffix(".keras")).get_weights()
+    return number if all((one == number).all() for one in weights) else None
 
 
 if __name__ == "__main__":
     folder, task, *rest = sys.argv[1:]
     if task == "write":
-        write_forever(folder)
-    where, count = (rest or ["batch:0"])[0].split(":")
-    if where != "batch":
-        kill_at_call(where, int(count))
-    fit(folder, callbacks=[KillAtBatch(int(count) if where == "batch" else 0)])
+        killed_writers(folder, int(rest[0]))
+    else:
+        where, count = (rest or ["batch:0"])[0].split(":")
+        if where != "batch":
+            kill_at_call(where, int(count))
+        fit(folder, callbacks=[KillAtBatch(int(count) if where == "batch" else 0)])

@@ -75,7 +75,7 @@ def as_source(given, *, batch_size=16, seed=0, training=False):
     batches = getattr(given, "batches", given)
     table = getattr(batches, "table", None)
     has_epoch = hasattr(batches, "epoch")
-    return Source(_data_for_keras(given), batches if has_epoch else None, table, _facts(given, batches, table))
+    return Source(_data_for_keras(given), batches if has_epoch else None, table, _facts(batches, table))
 
 
 def check_sources(train, validation):
@@ -119,11 +119,11 @@ def _data_for_keras(given):
     return pipeline_of(given)
 
 
-def _facts(given, batches, table):
+def _facts(batches, table):
     facts = {
-        "kind": type(given).__name__,
+        "kind": type(batches).__name__,
         "fingerprint": getattr(batches, "fingerprint", None),
-        "batches": _length(given),
+        "batches": _length(batches),
         "batch_size": getattr(batches, "batch_size", None),
     }
     if table is None:
@@ -138,8 +138,8 @@ def _facts(given, batches, table):
     }
 
 
-def _length(given):
+def _length(data):
     try:
-        return len(given)
+        return len(data)
     except TypeError:  # a data source that does not know it
         return None
