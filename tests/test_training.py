@@ -244,6 +244,14 @@ def test_resume_false_begins_anew(tmp_path):
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
+def test_folder_of_something_else(tmp_path):
+    """A folder with files of such names that are no run is refused, and they stay."""
+    (tmp_path / "history.csv").write_text("mine")
+    with pytest.raises(HemokitError, match="holds history.csv, but expected last.keras beside it"):
+        fit_simple(tmp_path)
+    assert (tmp_path / "history.csv").read_text() == "mine"
+
+
 def test_loss_that_is_not_finite(tmp_path):
     """A loss of NaN ends the run with a sentence, and the checkpoint of the epoch before stays."""
     fit_simple(tmp_path, epochs=1)

@@ -18,7 +18,7 @@ import numpy as np
 from hemokit.checks import check_choice, problem
 from hemokit.files import write_whole
 
-BEST, LAST = "best.keras", "last.keras"
+BEST, LAST, HISTORY, RECORD = "best.keras", "last.keras", "history.csv", "run.json"
 STATE = "hemokit.json"
 
 
@@ -93,8 +93,8 @@ def load(run_dir, which="best"):
 
 def remove_leftovers(run_dir, *, everything=False):
     """Delete temporary files of a run that was killed; with `everything`, the files of the run too."""
-    names = [f".{name}.*.part" for name in (BEST, LAST, "history.csv", "run.json")]
-    names += [BEST, LAST, "history.csv", "run.json"] if everything else []
+    files = (BEST, LAST, HISTORY, RECORD)
+    names = [f".{name}.*.part" for name in files] + list(files if everything else ())
     for name in names:
         for path in Path(run_dir).glob(name):
             path.unlink()

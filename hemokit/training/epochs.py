@@ -10,7 +10,7 @@ import pandas as pd
 
 from hemokit.checks import problem
 from hemokit.files import write_whole
-from hemokit.training.checkpoints import BEST, LAST, read_state, write_checkpoint
+from hemokit.training.checkpoints import BEST, HISTORY, LAST, read_state, write_checkpoint
 from hemokit.training.precision import FLOAT32, computing_in
 
 SCHEDULES = ("constant", "cosine")
@@ -109,7 +109,7 @@ def has_stopped(history, monitor, patience):
 
 def write_history(run_dir, history):
     """Write history.csv, whole."""
-    with write_whole(Path(run_dir) / "history.csv") as stream:
+    with write_whole(Path(run_dir) / HISTORY) as stream:
         history_frame(history).to_csv(stream, index=False, lineterminator="\n")
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from hemokit.checks import problem
 from hemokit.losses import dice_bce
-from hemokit.training.checkpoints import LAST, read_state, remove_leftovers, restore
+from hemokit.training.checkpoints import BEST, HISTORY, LAST, read_state, remove_leftovers, restore
 from hemokit.training.distribution import built_model, is_chief, scope_of, train_distributed
 from hemokit.training.epochs import Bookkeeper, has_stopped, history_frame, rate_of, write_history
 from hemokit.training.precision import choose_precision, computing_in
@@ -98,10 +98,14 @@ def fit(
 
 
 def _saved_run(run_dir, resume, chief):
-    """The state of the run in run_dir, or None where a new one begins: then nothing of an old one stays."""
+    """The state of the run in run_dir, or None where a new one begins."""
     saved = read_state(run_dir / LAST) if resume else None
+    others = [name for name in (BEST, HISTORY) if (run_dir / name).exists()]  # never there before last.keras
+    if chief and resume and saved is None and others:
+        remedy = "Choose another run_dir (or resume=False, which deletes them)."
+        raise problem(f"{run_dir} holds {' and '.join(others)}", f"{LAST} beside it, or an empty folder", remedy)
     if chief:
-        remove_leftovers(run_dir, everything=saved is None)
+        remove_leftovers(run_dir, everything=not resume)
     return saved
 
 

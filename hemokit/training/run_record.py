@@ -15,10 +15,10 @@ import keras
 from hemokit import __version__
 from hemokit.checks import problem
 from hemokit.files import write_whole
+from hemokit.training.checkpoints import RECORD
 from hemokit.training.precision import device
 
 NOTICE = "education only, not a medical device"
-RECORD = "run.json"
 
 
 @contextlib.contextmanager
