@@ -182,6 +182,7 @@ def test_bad_input_is_one_sentence(arguments, sentence, capsys):
     ("arguments", "sentence"),
     [
         (["--loss", "mse"], "loss is 'mse', but expected one of 'dice_bce'"),
+        (["--schedule", "steps"], "schedule is 'steps'"),
         (["--augmentation", "mixup"], "augmentation is 'mixup'"),
         (["--learning-rate", "-1"], "the learning rate is -1"),
         (["--windows", "subdural"], "the window is subdural"),

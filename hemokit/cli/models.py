@@ -37,10 +37,14 @@ def train(
         str, typer.Option(metavar="NAME", help="standard, renyard, twobranch, fahim or none.")
     ] = "standard",
     loss: Annotated[str, typer.Option(metavar="NAME", help="dice_bce, bce, dice or jaccard.")] = "dice_bce",
-    learning_rate: Annotated[float, typer.Option(parser=decimal, metavar="X", help="Of Adam.")] = 1e-3,
+    learning_rate: Annotated[float, typer.Option(parser=decimal, metavar="X", help="Of Adam.")] = 3e-3,
+    schedule: Annotated[
+        str, typer.Option(metavar="NAME", help="Of the learning rate: cosine (falls to 0 with the epochs) or constant.")
+    ] = "cosine",
     filters: Annotated[
         tuple, typer.Option(parser=numbers, metavar="N,N,...", help="Channels of the U-Net's levels.")
-    ] = "16,32,64,128,256",
+    ] = "8,16,32,64,128",
+    batch_norm: Annotated[bool, typer.Option(help="Normalize after each convolution.")] = True,
     patients: Annotated[
         int | None,
         typer.Option(
@@ -58,7 +62,7 @@ def train(
         int | None,
         typer.Option(parser=whole_number(3, 100), metavar="N", help="Train all of N folds, and judge them together."),
     ] = None,
-    balance: Annotated[bool, typer.Option(help="Repeat positive training slices, after the split.")] = False,
+    balance: Annotated[bool, typer.Option(help="Repeat positive training slices, after the split.")] = True,
     precision: Annotated[str, typer.Option(metavar="NAME", help="auto, float32 or mixed_bfloat16.")] = "auto",
     seed: Annotated[int, typer.Option(**SEED, help="Seed of split, weights, order and augmentation.")] = 0,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write curves for TensorBoard too.")] = False,
@@ -77,8 +81,8 @@ def train(
     from hemokit.runs.data import open_data
 
     recipe = training.Recipe(
-        image_size, batch_size, epochs, tuple(windows or ()), augmentation, loss, learning_rate, balance, precision,
-        seed, filters, tensorboard,
+        image_size, batch_size, epochs, tuple(windows or ()), augmentation, loss, learning_rate, schedule, balance,
+        precision, seed, filters, batch_norm, tensorboard,
     )  # fmt: skip
     training.check_recipe(recipe)
     try:

@@ -44,11 +44,13 @@ class Recipe(NamedTuple):
     windows: tuple = ()
     augmentation: str = "standard"
     loss: str = "dice_bce"
-    learning_rate: float = 1e-3
-    balance: bool = False
+    learning_rate: float = 3e-3
+    schedule: str = "cosine"
+    balance: bool = True
     precision: str = "auto"
     seed: int = 0
-    filters: tuple = (16, 32, 64, 128, 256)
+    filters: tuple = (8, 16, 32, 64, 128)
+    batch_norm: bool = True
     tensorboard: bool = False
 
 
@@ -106,6 +108,7 @@ def check_recipe(recipe):
     """Raise HemokitError for a name that is none, or a learning rate that is no positive number."""
     check_choice(recipe.augmentation, AUGMENTATIONS, "augmentation")
     check_choice(recipe.loss, LOSSES, "loss")
+    check_choice(recipe.schedule, ("constant", "cosine"), "schedule")
     if not 0 < recipe.learning_rate < 10:
         raise problem(f"the learning rate is {recipe.learning_rate:g}", "a number above 0", "0.001 is usual.")
 
@@ -122,9 +125,10 @@ def _fit(table, windows, out, recipe, told):
     size = (recipe.image_size, recipe.image_size, len(windows))
     settings = {name: value for name, value in recipe._asdict().items() if name not in ("epochs", "tensorboard")}
     fit(
-        lambda: unet(size, filters=recipe.filters), train, validation, run_dir=out, epochs=recipe.epochs,
-        loss=LOSSES[recipe.loss], learning_rate=recipe.learning_rate, seed=recipe.seed, precision=recipe.precision,
-        tensorboard=recipe.tensorboard, settings={**settings, **told, "notice": NOTICE},
+        lambda: unet(size, filters=recipe.filters, batch_norm=recipe.batch_norm), train, validation,
+        run_dir=out, epochs=recipe.epochs,
+        loss=LOSSES[recipe.loss], learning_rate=recipe.learning_rate, schedule=recipe.schedule, seed=recipe.seed,
+        precision=recipe.precision, tensorboard=recipe.tensorboard, settings={**settings, **told, "notice": NOTICE},
     )  # fmt: skip
 
 
