@@ -115,13 +115,11 @@ def test_killed_and_resumed(tmp_path, whole_run):
     assert state_of(tmp_path) == state_of(whole_run[0]) and not list(tmp_path.glob(".*"))
 
 
+KILLS = {"batch": range(1, 9), "replace": range(1, 9), "fsync": (3, 8, 11, 16)}
+
+
 @pytest.mark.promises
-@pytest.mark.parametrize(
-    "place",
-    [f"batch:{n}" for n in range(1, 12)]
-    + [f"replace:{n}" for n in range(1, 6)]
-    + [f"fsync:{n}" for n in (3, 5, 8, 11)],
-)
+@pytest.mark.parametrize("place", [f"{call}:{number}" for call, numbers in KILLS.items() for number in numbers])
 def test_killed_and_resumed_at_20_points(tmp_path, whole_run, place):
     """T2: after kill -9 at 20 points, in training and while writing, the run ends as an uninterrupted one."""
     killed(tmp_path, place)
@@ -271,6 +269,10 @@ def test_loss_that_is_not_finite(tmp_path):
     ({"schedule": "linear"}, "schedule is 'linear'"),
     ({"optimizer": keras.optimizers.SGD(), "learning_rate": 0.1}, "a learning_rate beside an optimizer object"),
     ({"settings": {"array": np.zeros(3)}}, "settings that JSON cannot hold"),
+    ({"epochs": 0}, "epochs is 0, but expected a whole number from 1"),
+    ({"epochs": 2.5}, "epochs is 2.5"),
+    ({"patience": 0}, "patience is 0"),
+    ({"seed": -1}, "seed is -1, but expected a whole number from 0"),
     ({"model": 3}, "model is int"),
     ({"model": keras.Sequential([keras.layers.Dense(1)])}, "a model without weights as yet"),
 ])  # fmt: skip

@@ -8,7 +8,7 @@ from hemokit.training.checkpoints import BEST, HISTORY, LAST, read_state, remove
 from hemokit.training.distribution import built_model, is_chief, scope_of, train_distributed
 from hemokit.training.epochs import Bookkeeper, has_stopped, history_frame, rate_of, write_history
 from hemokit.training.precision import choose_precision, computing_in
-from hemokit.training.recipe import build_recipe
+from hemokit.training.recipe import build_recipe, check_whole
 from hemokit.training.reporting import reporter, watchers
 from hemokit.training.run_record import check_same_run, recorded
 from hemokit.training.sources import as_source, check_sources
@@ -60,6 +60,7 @@ def fit(
         HemokitError: data of the wrong split or with patients on both sides; a run in run_dir with other data or
             settings (all but a larger `epochs`; versions may differ, run.json tells them); a loss that is not finite.
     """
+    seed, batch_size = check_whole(seed, "seed", 0), check_whole(batch_size, "batch_size", 1)
     train = as_source(train, batch_size=batch_size, seed=seed, training=True)
     validation = as_source(validation, batch_size=batch_size)
     check_sources(train, validation)

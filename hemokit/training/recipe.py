@@ -4,6 +4,7 @@ import json
 from typing import NamedTuple
 
 import keras
+import numpy as np
 
 from hemokit.checks import check_choice, problem
 from hemokit.training.epochs import SCHEDULES
@@ -30,6 +31,9 @@ def build_recipe(model, *, loss, optimizer, learning_rate, metrics, **others):
         **others: schedule, seed, precision, patience, monitor, epochs and the user's settings.
     """
     epochs, schedule = others.pop("epochs"), check_choice(others["schedule"], SCHEDULES, "schedule")
+    epochs = check_whole(epochs, "epochs", 1)
+    if others["patience"] is not None:
+        others["patience"] = check_whole(others["patience"], "patience", 1)
     optimizer, rate = _fresh_optimizer(optimizer, learning_rate)
     if schedule == "cosine":
         if isinstance(rate, dict):
@@ -46,6 +50,13 @@ def build_recipe(model, *, loss, optimizer, learning_rate, metrics, **others):
         **others,
     }
     return Recipe(loss, optimizer, list(metrics), _as_json(settings))
+
+
+def check_whole(value, name, least):
+    """`value` as an int; HemokitError unless it is a whole number of at least `least`."""
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
+        raise problem(f"{name} is {value!r}", f"a whole number from {least}", f"Choose another {name}.")
+    return int(value)
 
 
 def _fresh_optimizer(optimizer, learning_rate):
