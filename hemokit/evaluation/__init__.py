@@ -16,6 +16,7 @@ from hemokit.evaluation.calibration import (
 )
 from hemokit.evaluation.curves import pixel_pr_points, pixel_roc_points, pr_points, roc_points
 from hemokit.evaluation.leaderboard import Entry, leaderboard
+from hemokit.evaluation.model_card import model_card, write_model_card
 from hemokit.evaluation.papers import beside_paper, paper_rows
 from hemokit.evaluation.reports import check_judged, show_report
 from hemokit.evaluation.scores import auroc, average_precision, brier, pearson
@@ -38,6 +39,7 @@ __all__ = [
     "expected_calibration_error",
     "iou_with_background",
     "leaderboard",
+    "model_card",
     "paper_rows",
     "pearson",
     "pixel_brier",
@@ -56,4 +58,5 @@ __all__ = [
     "volume_report",
     "volume_table",
     "wilson_interval",
+    "write_model_card",
 ]
