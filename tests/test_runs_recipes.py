@@ -1,0 +1,80 @@
+"""Recipes of the segmentation lessons: which data, which rows an epoch, which folder."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from hemokit.checks import HemokitError
+from hemokit.datasets import open_dataset
+from hemokit.datasets.phantom import write_phantom
+from hemokit.runs import recipes
+from hemokit.splits import split_by_patient
+
+RECIPE = {"train_on": "balanced", "images_an_epoch": None, "filters": (4, 8), "windows": ["brain_wide"]}
+PHANTOM = {"num_patients": 2, "image_size": 64}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A phantom of twelve patients with masks."""
+    return write_phantom(tmp_path_factory.mktemp("recipes") / "p", layout="ct_ich_jpg", num_patients=12, image_size=64)
+
+
+@pytest.fixture(scope="module")
+def train(folder):
+    """Its training rows."""
+    table = split_by_patient(open_dataset(folder), fractions=(0.6, 0.2, 0.2))
+    return table[table["split"] == "train"]
+
+
+def test_epoch_is_balanced_and_numbers_its_repeats(train):
+    """Half of the rows are positive, and no slice has the same number twice."""
+    drawn = recipes.draw_epoch(train, RECIPE)
+    assert drawn["any"].mean() == pytest.approx(0.5, abs=0.02)
+    assert set(drawn["slice_id"]) == set(train["slice_id"])
+    assert not drawn.duplicated(["slice_id", "copy"]).any()
+
+
+@pytest.mark.parametrize("train_on", ["all", "positive", "balanced"])
+def test_epoch_has_the_number_of_images_asked_for(train, train_on):
+    """More images than rows are drawn with repeats, and positive means positive."""
+    drawn = recipes.draw_epoch(train, RECIPE | {"train_on": train_on, "images_an_epoch": 500})
+    assert len(drawn) == 500 and not drawn.duplicated(["slice_id", "copy"]).any()
+    assert train_on != "positive" or drawn["any"].all()
+
+
+def test_epoch_refuses_other_names_and_empty_choices(train):
+    """A misspelled train_on, and positives where there are none."""
+    with pytest.raises(HemokitError, match="train_on"):
+        recipes.draw_epoch(train, RECIPE | {"train_on": "balance"})
+    with pytest.raises(HemokitError, match="no training row is positive"):
+        recipes.draw_epoch(train[train["any"] == 0], RECIPE | {"train_on": "positive"})
+
+
+def test_folder_depends_on_settings_data_and_seed():
+    """The same run has the same folder; anything else has another."""
+    one, two = (SimpleNamespace(batches=SimpleNamespace(fingerprint=name)) for name in ("aa", "bb"))
+    first = recipes.run_folder("runs", "07_unet", RECIPE, one, two)
+    assert first == recipes.run_folder("runs", "07_unet", dict(reversed(RECIPE.items())), one, two)
+    others = [
+        recipes.run_folder("runs", "07_unet", RECIPE | {"filters": (8, 16)}, one, two),
+        recipes.run_folder("runs", "07_unet", RECIPE, two, one),
+        recipes.run_folder("runs", "07_unet", RECIPE, one, two, seed=1),
+    ]
+    assert len({first, *others}) == 4 and first.parent.name == "runs"
+
+
+def test_folder_with_masks_is_trained_on(folder, capsys):
+    """A phantom in DATA is called a phantom, and nothing stands in."""
+    data = recipes.choose_data(folder, phantom=PHANTOM, most_patients=11)
+    assert data.source == "phantom (synthetic)" and data.unmasked is None
+    assert data.table["patient_id"].nunique() == 11 and capsys.readouterr().out == ""
+
+
+def test_folder_without_masks_waits(folder, monkeypatch, capsys, tmp_path):
+    """Labels without masks: the phantom stands in, says so, and the folder can be predicted."""
+    monkeypatch.setenv("HEMOKIT_CACHE", str(tmp_path))
+    monkeypatch.setattr(recipes, "has_truth", lambda table: table["any"] == 0)
+    data = recipes.choose_data(folder, phantom=PHANTOM)
+    assert data.unmasked["patient_id"].nunique() == 12 and data.table["patient_id"].nunique() == 2
+    assert "too few masks (0 patients with hemorrhage have them)" in capsys.readouterr().out
