@@ -181,7 +181,7 @@ def test_bad_input_is_one_sentence(arguments, sentence, capsys):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--loss", "mse"], "loss is 'mse', but expected one of 'dice_bce'"),
+        (["--loss", "mse"], "loss is 'mse', but expected one of 'pooled_dice_bce'"),
         (["--schedule", "steps"], "schedule is 'steps'"),
         (["--augmentation", "mixup"], "augmentation is 'mixup'"),
         (["--learning-rate", "-1"], "the learning rate is -1"),

@@ -36,7 +36,9 @@ def train(
     augmentation: Annotated[
         str, typer.Option(metavar="NAME", help="standard, renyard, twobranch, fahim or none.")
     ] = "standard",
-    loss: Annotated[str, typer.Option(metavar="NAME", help="dice_bce, bce, dice or jaccard.")] = "dice_bce",
+    loss: Annotated[str, typer.Option(metavar="NAME", help="pooled_dice_bce, dice_bce, bce, dice or jaccard.")] = (
+        "pooled_dice_bce"
+    ),
     learning_rate: Annotated[float, typer.Option(parser=decimal, metavar="X", help="Of Adam.")] = 3e-3,
     schedule: Annotated[
         str, typer.Option(metavar="NAME", help="Of the learning rate: cosine (falls to 0 with the epochs) or constant.")

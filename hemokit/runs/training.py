@@ -28,6 +28,7 @@ AUGMENTATIONS = {
     "none": augment.NONE,
 }
 LOSSES = {
+    "pooled_dice_bce": losses.pooled_dice_bce,
     "dice_bce": losses.dice_bce,
     "bce": losses.binary_crossentropy,
     "dice": losses.dice_loss,
@@ -43,7 +44,7 @@ class Recipe(NamedTuple):
     epochs: int = 30
     windows: tuple = ()
     augmentation: str = "standard"
-    loss: str = "dice_bce"
+    loss: str = "pooled_dice_bce"
     learning_rate: float = 3e-3
     schedule: str = "cosine"
     balance: bool = True
