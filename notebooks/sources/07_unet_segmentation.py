@@ -305,23 +305,26 @@ chosen = pd.DataFrame({aim: one[:2] for aim, one in found.items()}, index=["thre
 chosen.T.assign(n=len(calm), split="validation", data=source, seed=SEED).round(3)
 
 # %%
-# alt: Three charts of the validation slices. Left: F1, IoU and the correlation of areas against the threshold; F1 and
-# alt: IoU peak at the same place. Middle: precision against sensitivity of pixels, with the chosen threshold as a
-# alt: point. Right: predicted against true area, one point a slice, spread about the line of equal areas.
-fig, axes = plt.subplots(1, 3, figsize=(13.5, 4.4), layout="constrained")
-plots.threshold_curves(found["f1"].table, threshold, title="Threshold", ax=axes[0])
+# alt: Four charts of the validation slices. Top left: F1, IoU and the correlation of areas against the threshold; F1
+# alt: and IoU peak at the same place. Top right: precision against sensitivity of pixels, with the chosen threshold as a
+# alt: point. Bottom left: the same of slices. Bottom right: predicted against true area, one point a slice.
+fig, axes = plt.subplots(2, 2, figsize=(10, 8.6), layout="constrained")
+plots.threshold_curves(found["f1"].table, threshold, title="Threshold", ax=axes[0, 0])
+axes[0, 0].legend(loc="center", bbox_to_anchor=(0.5, 0.25))
 points = evaluation.pixel_pr_points(calm)
-plots.pr_curve(points, chosen=threshold, title="Pixels", ax=axes[1])
+plots.pr_curve(points, chosen=threshold, title="Pixels", ax=axes[0, 1])
+points = evaluation.pr_points(calm["any"], calm["mean_probability"])
+plots.pr_curve(points, no_skill=calm["any"].mean(), title="Slices", ax=axes[1, 0])
 counts = counts_at(calm, threshold)
-plots.area_scatter(counts.tp + counts.fn, counts.tp + counts.fp, unit="pixels", ax=axes[2])
-axes[0].set(xlabel="threshold (probability)", ylabel="score")
+plots.area_scatter(counts.tp + counts.fn, counts.tp + counts.fp, unit="pixels", ax=axes[1, 1])
+axes[0, 0].set(xlabel="threshold (probability)", ylabel="score")
 fig.suptitle(f"{name}: {len(calm)} validation slices, {source}")
 plt.show()
 
 # %% [markdown]
 # F1 and IoU must agree: IoU = F1 / (2 - F1), so both rise together. The correlation has a mind of its own. It asks
 # only whether large bleeds get large masks, not whether the masks lie in the right place, and the many slices with
-# area 0 on both sides raise it.
+# area 0 on both sides raise it. Bottom left is renyard's classifier: a slice scores the mean of its probabilities.
 #
 # Now, and only now, the test: the threshold is settled.
 
