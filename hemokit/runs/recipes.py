@@ -61,8 +61,8 @@ def choose_data(root, *, phantom, most_patients=None, seed=0):
         if masked >= MIN_PATIENTS:
             return LessonData(keep_masked(table), source)
         named = bool(table["patient_id"].notna().all())
-        lacks = f"masks ({masked} patients with hemorrhage have them)" if named else "names of patients"
-        print(f"{source}, {len(table)} slices: too few {lacks} to train on. The phantom stands in.")
+        lacks = f"too few masks ({masked} patients with hemorrhage have them)" if named else "no names of patients"
+        print(f"{source}, {len(table)} slices: {lacks}, so nothing is trained on it. The phantom stands in.")
         unmasked, unmasked_source = (table, source) if named else (None, "")
     folder = phantom_root("ct_ich_nifti", seed=seed, **phantom)
     return LessonData(open_dataset(folder), _source(folder), unmasked, unmasked_source)

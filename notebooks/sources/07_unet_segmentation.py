@@ -526,7 +526,7 @@ board[[*columns, "patients", "data", "split", "seed"]].set_index("network")
 
 # %%
 if data.unmasked is None:
-    print("DATA is no folder without masks: nothing to read here.")
+    print("DATA is no folder of named patients without masks: nothing to read here.")
 else:
     seen, how["windows"] = data.unmasked, recipes.recipe_windows(recipe, data.unmasked)
     scored = predict(model, slice_pipeline(seen, **how | {"target": None}), seen)
