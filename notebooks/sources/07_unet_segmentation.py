@@ -128,8 +128,8 @@ print(f"slices with hemorrhage: {table['any'].mean():.0%} of {len(table)} ({sour
 plt.show()
 
 # %% [markdown]
-# Two kinds of rarity: few slices have a hemorrhage, and in those few it fills a percent or two. Whoever paints all
-# slices black is right in nearly every pixel. Keep that in mind.
+# Two kinds of rarity: few slices have a hemorrhage, and in those it rarely fills more than a few percent. Whoever
+# paints all slices black is right in nearly every pixel. Keep that in mind.
 #
 # ## 2 From files to batches
 # renyard repeated positive slices until there were about as many as normal ones (318 became 2,024, beside 2,182).
