@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from hemokit.checks import HemokitError
-from hemokit.losses import EMPTY_SHARE, binary_crossentropy, dice_bce, dice_loss, jaccard_distance, pooled_dice_bce
+from hemokit.losses import (
+    EMPTY_SHARE,
+    SoftDice,
+    binary_crossentropy,
+    dice_bce,
+    dice_loss,
+    jaccard_distance,
+    pooled_dice_bce,
+)
 from hemokit.metrics import confusion_counts, dice, iou
 
 LOSSES = (binary_crossentropy, dice_loss, jaccard_distance, dice_bce, pooled_dice_bce)
@@ -58,6 +66,16 @@ def test_pooled_without_blood():
     predicted[0, 0, :2] = 1
     entropy = values(binary_crossentropy, empty, predicted)
     assert values(pooled_dice_bce, empty, predicted) - entropy == pytest.approx([0.5, 0.5], rel=1e-5)
+
+
+def test_dice_of_an_epoch():
+    """The metric is the Dice of all pixels, however they came in batches: 2 * 2.4 / (2 * 3.4) of twice the same."""
+    metric = SoftDice()
+    metric.update_state(T, P)
+    metric.update_state(np.concatenate([T, 0 * T]), np.concatenate([P, 0 * P]))
+    assert float(metric.result()) == pytest.approx(2.4 / 3.4, rel=1e-6)
+    metric.reset_state()
+    assert float(metric.result()) == 0
 
 
 def test_empty_slice():

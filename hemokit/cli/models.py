@@ -27,7 +27,7 @@ def train(
         int,
         typer.Option(parser=whole_number(16, 1024), metavar="N", help="Height and width the model sees, in pixels."),
     ] = 128,
-    batch_size: Annotated[int, typer.Option(parser=whole_number(1, 1024), metavar="N", help="Slices a step.")] = 16,
+    batch_size: Annotated[int, typer.Option(parser=whole_number(1, 1024), metavar="N", help="Slices a step.")] = 8,
     epochs: Annotated[int, typer.Option(parser=whole_number(1, 100_000), metavar="N", help="Epochs in all.")] = 30,
     windows: Annotated[
         list[str] | None,
@@ -39,7 +39,7 @@ def train(
     loss: Annotated[str, typer.Option(metavar="NAME", help="pooled_dice_bce, dice_bce, bce, dice or jaccard.")] = (
         "pooled_dice_bce"
     ),
-    learning_rate: Annotated[float, typer.Option(parser=decimal, metavar="X", help="Of Adam.")] = 3e-3,
+    learning_rate: Annotated[float, typer.Option(parser=decimal, metavar="X", help="Of Adam.")] = 4e-3,
     schedule: Annotated[
         str, typer.Option(metavar="NAME", help="Of the learning rate: cosine (falls to 0 with the epochs) or constant.")
     ] = "cosine",

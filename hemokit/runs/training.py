@@ -40,12 +40,12 @@ class Recipe(NamedTuple):
     """What a run is made with, beside its data and its split; the names are those of the command's options."""
 
     image_size: int = 128
-    batch_size: int = 16
+    batch_size: int = 8
     epochs: int = 30
     windows: tuple = ()
     augmentation: str = "standard"
     loss: str = "pooled_dice_bce"
-    learning_rate: float = 3e-3
+    learning_rate: float = 4e-3
     schedule: str = "cosine"
     balance: bool = True
     precision: str = "auto"
@@ -129,7 +129,7 @@ def _fit(table, windows, out, recipe, told):
         lambda: unet(size, filters=recipe.filters, batch_norm=recipe.batch_norm), train, validation,
         run_dir=out, epochs=recipe.epochs,
         loss=LOSSES[recipe.loss], learning_rate=recipe.learning_rate, schedule=recipe.schedule, seed=recipe.seed,
-        precision=recipe.precision, tensorboard=recipe.tensorboard, settings={**settings, **told, "notice": NOTICE},
+        metrics=[losses.SoftDice()], monitor="val_dice", precision=recipe.precision, tensorboard=recipe.tensorboard, settings={**settings, **told, "notice": NOTICE},
     )  # fmt: skip
 
 
