@@ -136,7 +136,8 @@ def train_recipe(table, name, recipe, *, runs, source, seed=0):
     fit(
         lambda: unet(size, filters=recipe["filters"], batch_norm=recipe["batch_norm"]), train, validation,
         run_dir=run_dir, epochs=recipe["epochs"], loss=getattr(losses, recipe["loss"]), seed=seed,
-        learning_rate=recipe["learning_rate"], schedule=recipe["schedule"], metrics=[losses.SoftDice()], monitor="val_dice",
+        learning_rate=recipe["learning_rate"], schedule=recipe["schedule"],
+        metrics=[losses.SoftDice()], monitor="val_dice",
         settings={"system": name, "data": source, **recipe},
     )  # fmt: skip
     model = load(run_dir)

@@ -129,7 +129,8 @@ def _fit(table, windows, out, recipe, told):
         lambda: unet(size, filters=recipe.filters, batch_norm=recipe.batch_norm), train, validation,
         run_dir=out, epochs=recipe.epochs,
         loss=LOSSES[recipe.loss], learning_rate=recipe.learning_rate, schedule=recipe.schedule, seed=recipe.seed,
-        metrics=[losses.SoftDice()], monitor="val_dice", precision=recipe.precision, tensorboard=recipe.tensorboard, settings={**settings, **told, "notice": NOTICE},
+        metrics=[losses.SoftDice()], monitor="val_dice", precision=recipe.precision,
+        tensorboard=recipe.tensorboard, settings={**settings, **told, "notice": NOTICE},
     )  # fmt: skip
 
 
