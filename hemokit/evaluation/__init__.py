@@ -21,6 +21,7 @@ from hemokit.evaluation.papers import beside_paper, paper_rows
 from hemokit.evaluation.reports import check_judged, show_report
 from hemokit.evaluation.scores import auroc, average_precision, brier, pearson
 from hemokit.evaluation.segmentation import iou_with_background, segmentation_report
+from hemokit.evaluation.simulations import coverage, dice_pairs, sampling_spread, winners_curse
 from hemokit.evaluation.slices import scan_report, scan_scores, slice_report
 from hemokit.evaluation.volumes import bland_altman, volume_report, volume_table
 
@@ -36,6 +37,8 @@ __all__ = [
     "brier",
     "calibration_table",
     "check_judged",
+    "coverage",
+    "dice_pairs",
     "expected_calibration_error",
     "iou_with_background",
     "leaderboard",
@@ -48,6 +51,7 @@ __all__ = [
     "pixel_roc_points",
     "pr_points",
     "roc_points",
+    "sampling_spread",
     "scan_report",
     "scan_scores",
     "segmentation_report",
@@ -58,5 +62,6 @@ __all__ = [
     "volume_report",
     "volume_table",
     "wilson_interval",
+    "winners_curse",
     "write_model_card",
 ]

@@ -12,9 +12,10 @@ import pandas as pd
 
 from hemokit.checks import check_columns, problem
 from hemokit.files import write_whole
-from hemokit.predictions import NOTICE, build_predictions
+from hemokit.predictions import NOTICE, build_predictions, write_predictions
+from hemokit.runs.channels import channels_of, windows_for
 from hemokit.runs.data import has_truth
-from hemokit.runs.recipes import keep_predictions, recipe_windows
+from hemokit.runs.judging_facts import Facts, choose_on_validation, write_facts
 from hemokit.slice_cache import LEVELS, prepare_slice
 
 KEPT = 0.15  # of the pixels without hemorrhage that are learned from; they weigh accordingly more
@@ -52,11 +53,13 @@ def train_trees(table, run_dir, *, source, image_size=128, windows=("brain_wide"
     trees = Trees(_fit(rows["train"], image_size, windows, seed), image_size, tuple(windows))
     frames = [predict_trees(trees, rows[name]) for name in ("validation", "test")]
     predictions = pd.concat(frames, ignore_index=True)
-    keep_predictions(predictions, run_dir, source=source, seed=seed)
+    facts = choose_on_validation(predictions, Facts(trained_on=source, judged_on=source, seed=seed))[0]
+    write_predictions(predictions, run_dir)
     settings = {"system": "trees", "data": source, "image_size": image_size, "windows": list(windows), "seed": seed}
     with write_whole(Path(run_dir) / "run.json") as stream:
         json.dump({"notice": NOTICE, "settings": {"seed": seed, "settings": settings}}, stream, indent=2)
         stream.write("\n")
+    write_facts(facts, run_dir)  # last: with it the run is complete
     return trees, predictions
 
 
@@ -111,7 +114,8 @@ def _fit(rows, image_size, windows, seed):
     labels = np.concatenate(labels)
     how = {"max_iter": 80, "max_leaf_nodes": 15, "l2_regularization": 1.0, "early_stopping": False}
     model = HistGradientBoostingClassifier(**how, random_state=seed)
-    return model.fit(np.concatenate(features), labels, sample_weight=np.where(labels, 1, 1 / KEPT))
+    with _one_thread():
+        return model.fit(np.concatenate(features), labels, sample_weight=np.where(labels, 1, 1 / KEPT))
 
 
 def _predict_one(trees, row, masked):
@@ -123,14 +127,23 @@ def _predict_one(trees, row, masked):
     chosen = _looked_at(seen)
     probability = np.zeros(image.shape, np.float32)
     if chosen.any():
-        probability[chosen] = trees.model.predict_proba(seen[chosen])[:, 1]
+        with _one_thread():
+            probability[chosen] = trees.model.predict_proba(seen[chosen])[:, 1]
     probability = ndimage.gaussian_filter(probability, trees.image_size / 128).clip(0, 1)
     area = _area_mm2(row.iloc[0], shape) / image.size
     return build_predictions(row, probability[None], None if mask is None else mask[None], pixel_area_mm2=area)
 
 
+def _one_thread():
+    """Threads that wait for each other at every slice took ten times as long on a busy machine as one alone."""
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(1, user_api="openmp")
+
+
 def _prepared(table, row, image_size, windows, *, masks):
-    shown = recipe_windows({"windows": list(windows)}, table)
+    layout = table["dataset"].iloc[0]
+    shown = windows_for(channels_of(layout, windows), layout)
     image, mask, shape = prepare_slice(row, image_size=image_size, windows=shown, masks=masks)
     return image[..., 0] / np.float32(LEVELS), mask, shape
 
