@@ -191,3 +191,15 @@ def test_home_is_hidden_but_not_its_neighbors(monkeypatch):
     assert pages.hide_home("/home/ada/x '/home/ada' /home/adam/x") == "~/x '~' /home/adam/x"
     monkeypatch.setattr(Path, "home", lambda: Path("/"))
     assert pages.hide_home("/home/ada/x") == "/home/ada/x"
+
+
+def test_startup_lines_of_tensorflow_stay_out_of_pages():
+    """Two lines of its logging are left out, a warning of somebody else's stays, and the notebook is not changed."""
+    chatter = (
+        "WARNING: All log messages before absl::InitializeLog() is called ...\nI0000 00:00:17.6  5396 port.cc:153] x\n"
+    )
+    outputs = [nbformat.v4.new_output("stream", name="stderr", text=chatter + more) for more in ("", "look here\n")]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1", outputs=outputs)])
+    shown = pages.without_chatter(notebook)
+    assert [output["text"] for output in shown.cells[0].outputs] == ["look here\n"]
+    assert len(notebook.cells[0].outputs) == 2

@@ -1,8 +1,10 @@
 """`hemokit train | predict | evaluate`: a model, its predictions on a folder, and their scores."""
 
 import contextlib
+import importlib
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -154,7 +156,24 @@ def _keras_at_hand():
     """Around the imports that bring Keras: without TensorFlow's chatter, and one sentence where it is missing."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
+        if os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow" and find_spec("tensorflow"):
+            with _errors_to_nowhere():
+                importlib.import_module("tensorflow")
         yield
     except ModuleNotFoundError as error:
         remedy = "Install it: pip install 'hemokit[tensorflow]'; or set KERAS_BACKEND to one that is there."
         raise problem(f"{error.name} is not installed", "Keras and its backend", remedy) from None
+
+
+@contextlib.contextmanager
+def _errors_to_nowhere():
+    """Silence what libraries written in C++ say on the error channel; Python's exceptions are not touched."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

@@ -4,6 +4,7 @@ nbconvert's full templates load scripts from elsewhere; its `basic` one gives th
 around them, a few lines of style, stands in pages.css beside this module.
 """
 
+import copy
 import html
 import importlib.metadata
 import platform
@@ -15,6 +16,7 @@ from hemokit.course.alt_text import with_alt_text
 from hemokit.files import write_whole
 
 NOT_A_DEVICE = "For education only; not a medical device, not for diagnosis."
+CHATTER = re.compile(r"^(WARNING: All log messages before absl|I\d{4} [\d:. ]*(\d+ )?port\.cc).*\n?", re.MULTILINE)
 
 
 def write_lesson_page(path, notebook, lesson, summary):
@@ -30,7 +32,7 @@ def write_lesson_page(path, notebook, lesson, summary):
 
     exporter = HTMLExporter(template_name="basic", exclude_input_prompt=True, exclude_output_prompt=True)
     exporter.register_filter("markdown2html", _prose)
-    body, _ = exporter.from_notebook_node(with_alt_text(notebook))
+    body, _ = exporter.from_notebook_node(without_chatter(with_alt_text(notebook)))
     links = f'<a href="index.html">all lessons</a> · <a href="{lesson.slug}.ipynb">this notebook</a>'
     _write_page(path, lesson.title, f"<p class=run>{links}<br>{html.escape(summary)}</p>\n<main>{body}</main>")
 
@@ -81,6 +83,18 @@ def hide_home(text):
     if len(Path(home).parts) < 2:  # the root folder as a home would match everything
         return text
     return re.sub(re.escape(home) + r"(?![\w.-])", "~", text)
+
+
+def without_chatter(notebook):
+    """A copy without the lines that TensorFlow's own logging writes when it is imported; no variable turns them off."""
+    notebook = copy.deepcopy(notebook)
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if output.get("name") == "stderr":
+                output["text"] = CHATTER.sub("", output["text"])
+        if "outputs" in cell:
+            cell["outputs"] = [output for output in cell["outputs"] if output.get("text", True)]
+    return notebook
 
 
 def _prose(source):

@@ -118,31 +118,32 @@ def threshold_curves(table, chosen=None, *, title=None, ax=None):
     return ax
 
 
-def training_curves(history, *, ax=None):
-    """Draw the loss of the training and validation rows by epoch, with the best epoch marked.
+def training_curves(history, *, metric="loss", ax=None):
+    """Draw a value of the training and of the validation rows by epoch, with the best epoch marked.
 
     Args:
-        history: DataFrame with the columns loss and, if there were validation rows, val_loss; one row an epoch, in
-            order; numbered by its column epoch, or from 1.
+        history: DataFrame with the columns `metric` and, if there were validation rows, val_<metric>; one row an
+            epoch, in order; numbered by its column epoch, or from 1.
+        metric: a column; lower is better if "loss" is in its name, else higher.
         ax: Axes to draw on, or None.
 
     Returns:
         the Axes.
 
     Raises:
-        HemokitError: no epoch, no column loss.
+        HemokitError: no epoch, no such column.
     """
-    history = _check_points(history, ["loss"])
+    history = _check_points(history, [metric])
     epochs = history["epoch"] if "epoch" in history.columns else np.arange(1, len(history) + 1)
-    lines = {"training": (epochs, history["loss"])}
-    known = "val_loss" in history.columns and history["val_loss"].notna().any()
+    lines, validated = {"training": (epochs, history[metric])}, f"val_{metric}"
+    known = validated in history.columns and history[validated].notna().any()
     if known:
-        lines["validation"] = (epochs, history["val_loss"])
-    ax = curves(lines, x_label="epoch", y_label="loss", title="Loss by epoch", ax=ax)
+        lines["validation"] = (epochs, history[validated])
+    ax = curves(lines, x_label="epoch", y_label=metric, title=f"{metric.capitalize()} by epoch", ax=ax)
     if known:
-        best = int(np.nanargmin(history["val_loss"]))
-        epoch, loss = np.asarray(epochs)[best], history["val_loss"].iloc[best]
-        ax.plot([epoch], [loss], "o", color=COLORS[1], label=f"best: epoch {epoch}, {loss:.3g}")
+        best = int((np.nanargmin if "loss" in metric else np.nanargmax)(history[validated]))
+        epoch, value = np.asarray(epochs)[best], history[validated].iloc[best]
+        ax.plot([epoch], [value], "o", color=COLORS[1], label=f"best: epoch {epoch}, {value:.3g}")
         ax.legend()
     ax.xaxis.get_major_locator().set_params(integer=True)
     if len(history) == 1:
