@@ -64,7 +64,7 @@ from hemokit.training import fit, load, predict
 # %%
 QUICK = dict(
     image_size=128, windows=["brain_wide"], filters=(8, 16, 32, 64, 128), batch_norm=True,
-    loss="pooled_dice_bce", learning_rate=4e-3, schedule="cosine", batch_size=8, epochs=5,
+    loss="pooled_dice_bce", learning_rate=4e-3, schedule="cosine", batch_size=8, epochs=6,
     train_on="balanced", images_an_epoch=1600, augmentation="STANDARD",
 )  # fmt: skip
 RENYARD = dict(
