@@ -107,7 +107,7 @@ def test_pr_curve():
     lines = lines_of(ax)
     assert lines["model"].get_xdata().tolist() == [1.0, 0.6, 0.3]
     assert lines["chosen threshold"].get_xydata().tolist() == [[0.6, 0.75]]
-    assert ax.texts[0].get_text() == "threshold 0.4\nprecision 0.75, sensitivity 0.60"
+    assert ax.texts[0].get_text() == "threshold 0.4\nprecision 0.75\nsensitivity 0.60"
     assert lines["guessing (0.20)"].get_ydata() == [0.2, 0.2] and ax.get_title() == "Slices"
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("sensitivity (recall)", "precision")
 
@@ -117,7 +117,19 @@ def test_roc_curve():
     ax = plots.roc_curve(POINTS, chosen=0.9)
     assert lines_of(ax)["chosen threshold"].get_xydata().tolist() == [[0, 0.3]]
     assert lines_of(ax)["guessing"].get_xydata().tolist() == [[0, 0], [1, 1]]
-    assert ax.texts[0].get_text() == "threshold 0.9\nsensitivity 0.30, specificity 1.00"
+    assert ax.texts[0].get_text() == "threshold 0.9\nsensitivity 0.30\nspecificity 1.00"
+
+
+@pytest.mark.parametrize("draw", [plots.pr_curve, plots.roc_curve])
+@pytest.mark.parametrize("threshold", [0.9, 0.5, 0.2])
+def test_small_curves_keep_their_text(draw, threshold):
+    """In a figure of 3 inches the note stays inside the Axes, the legend in the figure and off the axis' name."""
+    _, ax = plt.subplots(figsize=(3, 3.4), layout="constrained")
+    draw(POINTS, chosen=threshold, ax=ax).figure.canvas.draw()
+    box, note, legend = ax.bbox, ax.texts[0].get_window_extent(), ax.get_legend().get_window_extent()
+    assert box.x0 <= note.x0 and note.x1 <= box.x1 and box.y0 <= note.y0 and note.y1 <= box.y1
+    assert legend.x0 >= 0 and legend.x1 <= ax.figure.bbox.x1
+    assert legend.y0 >= 0 and legend.y1 <= ax.xaxis.label.get_window_extent().y0
 
 
 def test_curves_of_points_refuse():
@@ -138,7 +150,7 @@ def test_threshold_curves():
     """A line for each score that is there, and the chosen threshold beside its own."""
     table = pd.DataFrame({"threshold": [0, 0.5, 1], "f1": [0.1, 0.8, 0], "iou": [0.05, 0.7, 0], "correlation": np.nan})
     ax = plots.threshold_curves(table, 0.5)
-    assert legend_of(ax) == ["F1 (Dice)", "IoU"] and ax.texts[0].get_text() == "chosen: 0.5"
+    assert legend_of(ax) == ["F1 (Dice)", "IoU", "chosen: 0.5"] and not ax.texts
     assert ax.lines[2].get_xdata() == [0.5, 0.5] and ax.get_xlabel() == "threshold (probability)"
     with pytest.raises(HemokitError, match="the table has no scores"):
         plots.threshold_curves(table[["threshold", "correlation"]])

@@ -5,6 +5,8 @@ import numpy as np
 from hemokit.checks import check_columns, check_same_shape, problem
 from hemokit.plots.style import COLORS, LINE_STYLES, REFERENCE, axes_or_new
 
+LEGEND_BELOW = 0.45  # inches under the Axes: what the numbers and the name of an axis take
+LEGEND_ROW = 3.8  # inches that three entries take side by side
 _NAMES = {"f1": "F1 (Dice)", "iou": "IoU", "correlation": "correlation of areas"}
 
 
@@ -57,7 +59,7 @@ def pr_curve(points, *, chosen=None, no_skill=None, title=None, ax=None):
         ax.axhline(no_skill, **REFERENCE, label=f"guessing ({no_skill:.2f})")
     if chosen is not None:
         row = _mark(ax, points, chosen, "sensitivity", "precision")
-        said = f"precision {row['precision']:.2f}, sensitivity {row['sensitivity']:.2f}"
+        said = f"precision {row['precision']:.2f}\nsensitivity {row['sensitivity']:.2f}"
         _write_beside(ax, row["sensitivity"], row["precision"], f"threshold {chosen:.3g}\n{said}")
     return _unit_square(ax, "sensitivity (recall)", "precision", title)
 
@@ -82,7 +84,7 @@ def roc_curve(points, *, chosen=None, title=None, ax=None):
     ax.plot([0, 1], [0, 1], **REFERENCE, label="guessing")
     if chosen is not None:
         row = _mark(ax, points, chosen, "false_positive_rate", "sensitivity")
-        said = f"sensitivity {row['sensitivity']:.2f}, specificity {1 - row['false_positive_rate']:.2f}"
+        said = f"sensitivity {row['sensitivity']:.2f}\nspecificity {1 - row['false_positive_rate']:.2f}"
         _write_beside(ax, row["false_positive_rate"], row["sensitivity"], f"threshold {chosen:.3g}\n{said}")
     return _unit_square(ax, "false positive rate (1 - specificity)", "sensitivity", title)
 
@@ -93,7 +95,7 @@ def threshold_curves(table, chosen=None, *, title=None, ax=None):
     Args:
         table: DataFrame with the column threshold and some of f1, iou and correlation: the `table` of a
             `thresholds.Search`.
-        chosen: the threshold that the search found, or None; written beside a line.
+        chosen: the threshold that the search found, or None; a line, with its number in the legend.
         title, ax: as `curves`.
 
     Returns:
@@ -109,12 +111,8 @@ def threshold_curves(table, chosen=None, *, title=None, ax=None):
     lines = {_NAMES[name]: (table["threshold"], table[name]) for name in names}
     ax = curves(lines, x_label="threshold (probability)", y_label="score", title=title, ax=ax)
     if chosen is not None:
-        ax.axvline(chosen, color="black", linewidth=1)
-        side = "right" if chosen > 0.5 else "left"
-        ax.annotate(
-            f"chosen: {chosen:.3g}", (chosen, 0), xycoords=("data", "axes fraction"), ha=side, va="bottom",
-            xytext=(-4 if side == "right" else 4, 4), textcoords="offset points",
-        )  # fmt: skip
+        ax.axvline(chosen, color="black", linewidth=1, label=f"chosen: {chosen:.3g}")
+        ax.legend()  # it says the number too: a note of its own would lie under it
     return ax
 
 
@@ -182,16 +180,27 @@ def _mark(ax, points, chosen, x, y):
 
 
 def _write_beside(ax, x, y, text):
-    """Write toward the middle of the unit square, so that nothing runs over its border."""
-    right, up = x < 0.5, y < 0.5
-    offset = (10 if right else -10, 10 if up else -10)
-    place = {"ha": "left" if right else "right", "va": "bottom" if up else "top"}
-    ax.annotate(text, (x, y), xytext=offset, textcoords="offset points", **place)
+    """Write toward the middle of the unit square, in short lines, so that nothing runs over its border."""
+    side, up = ("left" if x < 1 / 3 else "right" if x > 2 / 3 else "center"), y < 0.5
+    offset = ({"left": 10, "right": -10, "center": 0}[side], 10 if up else -10)
+    place = {"ha": side, "va": "bottom" if up else "top", "bbox": {"fc": "white", "ec": "none", "alpha": 0.7, "pad": 1}}
+    note = ax.annotate(text, (x, y), xytext=offset, textcoords="offset points", fontsize="small", **place)
+    note.set_in_layout(False)  # else the layout makes room for it beside the square
 
 
 def _unit_square(ax, x_label, y_label, title):
     """Both axes from 0 to 1, with names, a grid and a legend."""
     ax.set(xlabel=x_label, ylabel=y_label, title=title or "", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
     ax.grid(alpha=0.3)
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=3, frameon=False)  # never over the text
+    _legend_below(ax)
     return ax
+
+
+def _legend_below(ax):
+    """The legend under the name of the axis, never over the text; its entries stand in a row where that fits."""
+    from matplotlib.transforms import ScaledTranslation
+
+    below = ax.transAxes + ScaledTranslation(0, -LEGEND_BELOW, ax.figure.dpi_scale_trans)
+    wide = ax.get_position().width * ax.figure.get_figwidth() >= LEGEND_ROW
+    place = {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "bbox_transform": below}
+    ax.legend(**place, ncols=3 if wide else 1, frameon=False)
