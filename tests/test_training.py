@@ -242,6 +242,25 @@ def test_resume_false_begins_anew(tmp_path):
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
+def test_resume_false_with_a_wrong_argument_deletes_nothing(tmp_path):
+    """A call that is refused leaves the run as it was."""
+    fit_simple(tmp_path, epochs=1)
+    with pytest.raises(HemokitError, match="schedule is 'steps'"):
+        fit_simple(tmp_path, schedule="steps", resume=False)
+    assert sorted(os.listdir(tmp_path)) == ["best.keras", "history.csv", "last.keras", "run.json"]
+
+
+def test_callbacks_may_lower_a_constant_rate(tmp_path):
+    """What a callback such as ReduceLROnPlateau sets at the end of an epoch stays, also over a resumption."""
+
+    class Halve(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.model.optimizer.learning_rate = float(number(self.model.optimizer.learning_rate)) / 2
+
+    rates = fit_simple(tmp_path / "whole", epochs=3, callbacks=[Halve()])["learning_rate"].tolist()
+    assert rates == pytest.approx([0.03, 0.015, 0.0075])
+
+
 def test_folder_of_something_else(tmp_path):
     """A folder with files of such names that are no run is refused, and they stay."""
     (tmp_path / "history.csv").write_text("mine")

@@ -119,11 +119,11 @@ def history_frame(history):
 
 
 def rate_of(settings, epochs):
-    """The learning rate by epoch (from 0), a function for `Bookkeeper`; None where the optimizer has its own way."""
+    """The learning rate by epoch (from 0), for `Bookkeeper`; None leaves it to the optimizer, and to callbacks."""
     rate = settings["learning_rate"]
     if settings["schedule"] == "cosine":
         return lambda epoch: rate * (1 + math.cos(math.pi * epoch / epochs)) / 2
-    return None if isinstance(rate, dict) else lambda epoch: rate
+    return None
 
 
 def _better(value, than, monitor):

@@ -58,7 +58,7 @@ def fit(
 
     Raises:
         HemokitError: data of the wrong split or with patients on both sides; a run in run_dir with other data or
-            settings (all but a larger `epochs`; versions may differ, run.json tells them); a loss that is not finite.
+            settings (all but a larger `epochs`; the version of Keras may differ: see run.json); a loss that is not finite.
     """
     seed, batch_size = check_whole(seed, "seed", 0), check_whole(batch_size, "batch_size", 1)
     train = as_source(train, batch_size=batch_size, seed=seed, training=True)
@@ -78,6 +78,8 @@ def fit(
     data = {"train": train.facts, "validation": validation and validation.facts}
     made_with = {"data": data, "settings": recipe.settings}
     history = _earlier_epochs(saved, made_with, epochs, run_dir, quiet=not chief)
+    if chief:
+        remove_leftovers(run_dir, everything=not resume)  # only now: a wrong argument deletes nothing
     keeper = Bookkeeper(
         run_dir=run_dir if chief else None, made_with=made_with, history=history, batches=train.batches,
         monitor=monitor, patience=patience, rate=rate_of(recipe.settings, epochs), seed=seed,
@@ -105,8 +107,6 @@ def _saved_run(run_dir, resume, chief):
     if chief and resume and saved is None and others:
         remedy = "Choose another run_dir (or resume=False, which deletes them)."
         raise problem(f"{run_dir} holds {' and '.join(others)}", f"{LAST} beside it, or an empty folder", remedy)
-    if chief:
-        remove_leftovers(run_dir, everything=not resume)
     return saved
 
 
