@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -128,6 +129,13 @@ def test_predict_refuses(run, root, tmp_path, capsys):
     assert "no finished run of hemokit train" in capsys.readouterr().err
     assert main(["predict", str(run[0]), "--data", str(root), "--out", str(run[0])]) == 2
     assert "is the folder of a run" in capsys.readouterr().err
+    going_on = shutil.copytree(run[0], tmp_path / "going_on")
+    record = json.loads((going_on / "run.json").read_text())
+    (going_on / "run.json").write_text(json.dumps(record | {"finished": None}))
+    assert main(["predict", str(going_on), "--data", str(root), "--out", str(tmp_path / "out")]) == 2
+    assert "no finished run of hemokit train" in capsys.readouterr().err
+    assert main(["train", "--data", str(root), "--out", str(run[0]), "--folds", "3", *TINY]) == 2
+    assert "is the folder of one run, but expected a folder for folds" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
@@ -143,6 +151,8 @@ def test_all_folds(root, tmp_path, capsys):
     assert tested["slice_id"].is_unique and tested["patient_id"].nunique() == 6
     report = pd.read_csv(out / "report" / "segmentation.csv")
     assert report["n"].eq(len(tested)).all() and report["patients"].eq(6).all()
+    assert main(["train", "--data", str(root), "--out", str(out), *TINY]) == 2
+    assert "holds folds, but expected a folder of one run" in capsys.readouterr().err
     assert "Fold 2 of 3" in said and "All 3 folds together" in said and "Each fold's own threshold" in said
 
 

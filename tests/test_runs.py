@@ -1,5 +1,8 @@
 """Runs without a model: channels, splits with their account, judging from files, reports."""
 
+import os
+from pathlib import Path
+
 import matplotlib
 import pandas as pd
 import pytest
@@ -15,7 +18,14 @@ from hemokit.predictions import write_predictions  # noqa: E402
 from hemokit.runs.channels import Channel, channels_of, windows_for  # noqa: E402
 from hemokit.runs.data import has_truth, keep_masked, open_data, split_lines, with_split  # noqa: E402
 from hemokit.runs.judging import judge, masked_rows, read_parts, whole_scans  # noqa: E402
-from hemokit.runs.judging_facts import NAME, Facts, choose_on_validation, read_facts, write_facts  # noqa: E402
+from hemokit.runs.judging_facts import (  # noqa: E402
+    NAME,
+    Facts,
+    choose_on_validation,
+    read_facts,
+    write_facts,
+    write_judged,
+)
 from hemokit.runs.panels import choose_slices  # noqa: E402
 from hemokit.runs.reports import _figures, headline, report_text, write_report  # noqa: E402
 from hemokit.tables import account  # noqa: E402
@@ -176,6 +186,24 @@ def test_folds_are_judged_together(tmp_path):
     assert "Each fold's own threshold" in judgement.notes[0]
 
 
+def test_folds_beside_a_single_run_are_refused(tmp_path):
+    """Neither is judged in the other's name."""
+    for folder in (tmp_path, tmp_path / "fold_0"):
+        write_predictions(predictions_of(), folder)
+    with pytest.raises(HemokitError, match="there are predictions and folds, but expected one of them"):
+        read_parts(tmp_path, threshold=0.5)
+
+
+def test_killed_writers_leave_no_stale_threshold(tmp_path, monkeypatch):
+    """judging.json of the run before goes before its predictions are replaced."""
+    write_judged(predictions_of(seed=1), Facts(0.4, 0.5), tmp_path)
+    assert read_facts(tmp_path).threshold == 0.4
+    monkeypatch.setattr("hemokit.runs.judging_facts.write_predictions", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        write_judged(predictions_of(seed=2), Facts(0.6, 0.5), tmp_path)
+    assert read_facts(tmp_path) is None
+
+
 def test_a_given_threshold_stands_in(run):
     """--threshold takes the place of the run's; one between two bins is refused."""
     (part,) = read_parts(run, threshold=0.25)
@@ -254,6 +282,26 @@ def test_a_report_that_fails_leaves_the_old_one(run, tmp_path, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         write_report(judgement, out)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report", "run"]
+
+
+def test_a_report_that_cannot_be_put_in_place_leaves_the_old_one(run, tmp_path, monkeypatch):
+    """The last step fails: the old report comes back."""
+    judgement = judge(read_parts(run), num_resamples=100)
+    monkeypatch.setattr("hemokit.runs.reports._draw_all", lambda *_: None)
+    out = write_report(judgement, tmp_path / "report")
+    (out / "mine.txt").write_text("the old one")
+    rename = os.rename
+
+    def fails_once(source, target):
+        if Path(source).name == "new":
+            raise OSError("no")
+        rename(source, target)
+
+    monkeypatch.setattr("hemokit.runs.reports.os.rename", fails_once)
+    with pytest.raises(OSError, match="no"):
+        write_report(judgement, out)
+    assert (out / "mine.txt").read_text() == "the old one"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["report", "run"]
 
 

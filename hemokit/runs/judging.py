@@ -48,11 +48,14 @@ def read_parts(folder, *, threshold=None):
         list of `Part`, at least one.
 
     Raises:
-        HemokitError: nothing there; a damaged file; no threshold, and no validation rows to choose it on.
+        HemokitError: nothing there, or both; a damaged file; no threshold, and no validation rows to choose it on.
     """
     folder = Path(folder)
     folds = sorted(folder.glob("fold_*/predictions.csv"), key=lambda path: (len(path.parent.name), path.parent.name))
     places = [path.parent for path in folds] if not (folder / "predictions.csv").is_file() else [folder]
+    if folds and places == [folder]:
+        remedy = "Give one of the folders fold_*, or move the predictions of the one run elsewhere."
+        raise problem("there are predictions and folds", "one of them", remedy, file=folder)
     if not places:
         remedy = "Give the folder that hemokit train or hemokit predict wrote."
         raise problem("there are no predictions", "predictions.csv and histograms.npz", remedy, file=folder)

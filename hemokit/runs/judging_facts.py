@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from hemokit.checks import problem
 from hemokit.files import write_whole
-from hemokit.predictions import NOTICE
+from hemokit.predictions import NOTICE, write_predictions
 from hemokit.thresholds import choose_threshold, search_threshold
 
 NAME = "judging.json"
@@ -48,6 +48,16 @@ def choose_on_validation(predictions, facts):
     slices = search_threshold(rows["any"].to_numpy(), rows[SCORE].to_numpy(float), split="validation")
     where = f"{len(rows)} validation slices of {rows['patient_id'].nunique()} patients (highest F1)"
     return facts._replace(threshold=pixels.threshold, slice_threshold=slices.threshold, chosen_on=where), pixels
+
+
+def write_judged(predictions, facts, folder):
+    """Write a predictions frame and its facts; judging.json comes last, so that it is never beside others' predictions.
+
+    Without it, whoever reads a folder whose writer was killed has no threshold, instead of a wrong one.
+    """
+    (Path(folder) / NAME).unlink(missing_ok=True)
+    write_predictions(predictions, folder)
+    write_facts(facts, folder)
 
 
 def write_facts(facts, folder):

@@ -12,10 +12,10 @@ import pandas as pd
 
 from hemokit.checks import check_columns, problem
 from hemokit.files import write_whole
-from hemokit.predictions import NOTICE, build_predictions, write_predictions
+from hemokit.predictions import NOTICE, build_predictions
 from hemokit.runs.channels import channels_of, windows_for
 from hemokit.runs.data import has_truth
-from hemokit.runs.judging_facts import Facts, choose_on_validation, write_facts
+from hemokit.runs.judging_facts import Facts, choose_on_validation, write_judged
 from hemokit.slice_cache import LEVELS, prepare_slice
 
 KEPT = 0.15  # of the pixels without hemorrhage that are learned from; they weigh accordingly more
@@ -54,12 +54,11 @@ def train_trees(table, run_dir, *, source, image_size=128, windows=("brain_wide"
     frames = [predict_trees(trees, rows[name]) for name in ("validation", "test")]
     predictions = pd.concat(frames, ignore_index=True)
     facts = choose_on_validation(predictions, Facts(trained_on=source, judged_on=source, seed=seed))[0]
-    write_predictions(predictions, run_dir)
     settings = {"system": "trees", "data": source, "image_size": image_size, "windows": list(windows), "seed": seed}
     with write_whole(Path(run_dir) / "run.json") as stream:
         json.dump({"notice": NOTICE, "settings": {"seed": seed, "settings": settings}}, stream, indent=2)
         stream.write("\n")
-    write_facts(facts, run_dir)  # last: with it the run is complete
+    write_judged(predictions, facts, run_dir)
     return trees, predictions
 
 

@@ -8,10 +8,9 @@ from hemokit.batches import SliceBatches
 from hemokit.checks import problem
 from hemokit.evaluation import show_interval, slice_report
 from hemokit.labels import ANY
-from hemokit.predictions import write_predictions
 from hemokit.runs.channels import Channel, windows_for
 from hemokit.runs.data import has_truth
-from hemokit.runs.judging_facts import SCORE, read_facts, write_facts
+from hemokit.runs.judging_facts import SCORE, read_facts, write_judged
 from hemokit.training import load, predict
 from hemokit.training.run_record import RECORD, read_record
 
@@ -39,8 +38,7 @@ def predict_folder(run_dir, data, out, *, batch_size=16):
     shape = {"image_size": settings["image_size"], "batch_size": batch_size}
     shape["windows"] = windows_for(channels, data.layout)
     predictions = _predict(load(run_dir), data.table.drop(columns="split", errors="ignore"), shape)
-    write_facts(facts._replace(judged_on=data.described), out)
-    write_predictions(predictions, out)
+    write_judged(predictions, facts._replace(judged_on=data.described), out)
     return predictions
 
 
@@ -48,11 +46,12 @@ def read_run(run_dir):
     """The settings of `hemokit train` and its facts.
 
     Raises:
-        HemokitError: no run there, or one that `hemokit train` did not make.
+        HemokitError: no run there, one that `hemokit train` did not make, or one that goes on: its thresholds are of
+            the model before.
     """
-    settings = read_record(run_dir).get("settings", {}).get("settings", {})
-    facts = read_facts(run_dir)
-    if "channels" not in settings or "image_size" not in settings or facts is None:
+    record, facts = read_record(run_dir), read_facts(run_dir)
+    settings = record.get("settings", {}).get("settings", {})
+    if not record.get("finished") or "channels" not in settings or "image_size" not in settings or facts is None:
         folds = sorted(Path(run_dir).glob("fold_*"))
         remedy = (
             f"Give one fold, such as {folds[0]}." if folds else "Give the folder that hemokit train wrote, finished."

@@ -17,10 +17,9 @@ from hemokit.datasets.phantom import phantom_root
 from hemokit.labels import ANY
 from hemokit.manifests import is_phantom
 from hemokit.models.unet import unet
-from hemokit.predictions import write_predictions
 from hemokit.runs.channels import channels_of, windows_for
 from hemokit.runs.data import has_truth, keep_masked
-from hemokit.runs.judging_facts import Facts, choose_on_validation, write_facts
+from hemokit.runs.judging_facts import Facts, choose_on_validation, write_judged
 from hemokit.splits import SPLITS, balance
 from hemokit.training import fit, load, predict
 
@@ -81,7 +80,7 @@ def draw_epoch(train, recipe, *, seed=0):
         the rows with the column copy, which numbers the repeats of a slice from 0.
 
     Raises:
-        HemokitError: rows of another split, no row to draw from.
+        HemokitError: no row to draw from; of "balanced" rows also another split (the others are refused by batches).
     """
     train_on = check_choice(recipe["train_on"], ("all", "positive", "balanced"), "train_on")
     rows = train[train[ANY] == 1] if train_on == "positive" else train
@@ -151,8 +150,7 @@ def keep_predictions(predictions, run_dir, *, source, seed=0):
     """Write predictions and, beside them, the thresholds that their validation rows give; returns the `Facts`."""
     facts = Facts(trained_on=source, judged_on=source, seed=seed)
     facts = choose_on_validation(predictions, facts)[0]
-    write_facts(facts, run_dir)
-    write_predictions(predictions, run_dir)
+    write_judged(predictions, facts, run_dir)
     return facts
 
 

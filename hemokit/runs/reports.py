@@ -93,7 +93,11 @@ def write_report(judgement, out):
         with write_whole_folder(trash / "new") as folder:
             _fill(judgement, folder)
         os.rename(out, trash / "old")
-        os.rename(trash / "new", out)
+        try:
+            os.rename(trash / "new", out)
+        except BaseException:
+            os.rename(trash / "old", out)
+            raise
     finally:
         shutil.rmtree(trash, ignore_errors=True)
     return out

@@ -9,16 +9,17 @@ from hemokit import augment, losses
 from hemokit.batches import SliceBatches
 from hemokit.checks import check_choice, problem
 from hemokit.models.unet import unet
-from hemokit.predictions import NOTICE, write_predictions
+from hemokit.predictions import NOTICE
 from hemokit.runs.channels import channels_of, windows_for
 from hemokit.runs.data import keep_masked, split_lines, with_split
 from hemokit.runs.judging import judge, read_parts
-from hemokit.runs.judging_facts import Facts, choose_on_validation, write_facts
+from hemokit.runs.judging_facts import NAME, Facts, choose_on_validation, write_judged
 from hemokit.runs.panels import write_panels
 from hemokit.runs.reports import facts_lines, headline, write_report
 from hemokit.splits import balance
 from hemokit.tables import account
 from hemokit.training import fit, load, predict
+from hemokit.training.checkpoints import RECORD
 
 AUGMENTATIONS = {
     "standard": augment.STANDARD,
@@ -71,11 +72,16 @@ def train_split(data, out, recipe, *, fractions=(0.7, 0.15, 0.15), fold=None, nu
         HemokitError: no masks, no patients, another run in `out`, windows that the data cannot show.
     """
     check_recipe(recipe)
+    if any(Path(out).glob("fold_*")):
+        raise problem(f"{out} holds folds", "a folder of one run", "Choose another --out.")
     channels = channels_of(data.layout, recipe.windows)
     table = keep_masked(data.table)
     print(f"Counts: {account(table)}")
     table = with_split(table, fractions=fractions, fold=fold, num_folds=num_folds, seed=recipe.seed)
     print(f"Windows: {'; '.join(map(str, channels))}", *split_lines(table), sep="\n", flush=True)
+    if not table["any"][table["split"] == "validation"].any():
+        remedy = "Take another --seed, or more patients; no threshold could be chosen after the training."
+        raise problem("no validation patient has hemorrhage", "at least one", remedy)
     split = {"fractions": list(fractions)} if fold is None else {"fold": fold, "num_folds": num_folds}
     told = {"trained_on": data.described, "phantom": data.is_phantom, "split": split}
     told["channels"] = [list(channel) for channel in channels]
@@ -89,6 +95,8 @@ def train_folds(data, out, recipe, *, num_folds=5):
 
     Every patient is tested once, by the model that never saw it; see `train_split`.
     """
+    if (Path(out) / RECORD).exists():
+        raise problem(f"{out} is the folder of one run", "a folder for folds", "Choose another --out.")
     for fold in range(num_folds):
         print(f"Fold {fold} of {num_folds}, in {Path(out) / f'fold_{fold}'}", flush=True)
         train_split(data, Path(out) / f"fold_{fold}", recipe, fold=fold, num_folds=num_folds)
@@ -136,6 +144,7 @@ def _fit(table, windows, out, recipe, told):
 
 def _predict(table, channels, out, recipe, data):
     """Write predictions of the validation and the test rows, their thresholds from the validation rows, and panels."""
+    (Path(out) / NAME).unlink(missing_ok=True)  # its thresholds are of the model before
     shape = {"image_size": recipe.image_size, "batch_size": recipe.batch_size}
     shape["windows"] = windows_for(channels, data.layout)
     model, parts = load(out), []
@@ -145,6 +154,5 @@ def _predict(table, channels, out, recipe, data):
     predictions = pd.concat(parts, ignore_index=True)
     facts = Facts(trained_on=data.described, judged_on=data.described, seed=recipe.seed)
     facts, _ = choose_on_validation(predictions, facts)
-    write_facts(facts, out)
-    write_predictions(predictions, out)
+    write_judged(predictions, facts, out)
     write_panels(model, table, predictions, facts, out, channels=channels, **shape)
