@@ -105,5 +105,7 @@ def test_beside_paper(frame):
     assert both.loc["dice", ["paper", "paper_data"]].tolist() == ["", ""]
     assert both.loc["area_correlation", "paper_data"] == "renyard: CT-ICH JPG"
     pd.testing.assert_frame_equal(both.reset_index()[report.columns], report)
+    with pytest.raises(HemokitError, match="system is None, but expected one of 'renyard'"):
+        beside_paper(report, None)
     named = beside_paper(report, "twobranch").set_index("metric").loc["iou", "paper"]
     assert named == "0.32 (U-Net) or 0.56 (two-branch network)"

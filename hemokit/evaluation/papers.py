@@ -136,14 +136,15 @@ def beside_paper(report, system, *, task="segmentation"):
 
     Args:
         report: a frame with the column metric.
-        system, task: as in `paper_rows`.
+        system: one of `SYSTEMS`.
+        task: as in `paper_rows`.
 
     Returns:
         a copy. paper is text, "0.93 [0.925, 0.935]" or "0.716 [0.675, 0.757] or 0.64" where a paper gives
         several figures, and "" where it gives none.
     """
     check_columns(report, ["metric"])
-    rows = paper_rows(system, task=task)
+    rows = paper_rows(check_choice(system, SYSTEMS, "system"), task=task)
     told = {metric: _told(group) for metric, group in rows.groupby("metric")}
     cells = report["metric"].map(lambda metric: told.get(metric, ""))
     data = _ORIGIN[system][0]
