@@ -58,7 +58,7 @@ def fit(
 
     Raises:
         HemokitError: data of the wrong split or with patients on both sides; a run in run_dir with other data or
-            settings (all but a larger `epochs`; the version of Keras may differ: see run.json); a loss that is not finite.
+            settings (all but a larger `epochs`; Keras' version may differ, see run.json); a loss that is not finite.
     """
     seed, batch_size = check_whole(seed, "seed", 0), check_whole(batch_size, "batch_size", 1)
     train = as_source(train, batch_size=batch_size, seed=seed, training=True)
