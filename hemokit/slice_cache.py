@@ -85,6 +85,9 @@ def cached_slices(table, *, image_size, windows=None, masks=False, progress=None
     if folder.is_dir() and not is_whole(folder):
         warnings.warn(f"{folder} was damaged: it is made again", stacklevel=2)
         _remove(folder)
+        if folder.is_dir() and not is_whole(folder):  # else somebody made it again
+            remedy = "Close what uses it, then delete it, or pass cache=False."
+            raise problem("a damaged cache that cannot be removed", "a folder that can", remedy, file=folder)
     if not folder.is_dir():
         _write(folder, rows, image_size=image_size, windows=windows, masks=masks, progress=progress)
     return folder

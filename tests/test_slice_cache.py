@@ -197,6 +197,15 @@ def test_damage_is_found_and_repaired(roots, cache, damage):
     assert [path.name for path in cache.iterdir()] == [folder.name]
 
 
+def test_damage_that_cannot_be_removed_is_told(roots, cache, monkeypatch):
+    """A damaged cache is never used, also where another program holds its files."""
+    table = table_of(roots, "ct_ich_jpg")
+    flip_bit(cached_slices(table, image_size=32) / "images.npy")
+    monkeypatch.setattr("hemokit.slice_cache._remove", lambda folder: None)
+    with pytest.warns(UserWarning, match="was damaged"), pytest.raises(HemokitError, match="cannot be removed"):
+        cached_slices(table, image_size=32)
+
+
 def test_leftovers_are_swept(roots, cache):
     """What a killed process left is deleted after a day, and not before: it may still be at work."""
     table = table_of(roots, "ct_ich_jpg")

@@ -123,8 +123,9 @@ def predict(
     data = open_data(root)
     print(f"Data: {data.described}. {NOTICE}")
     print(f"Counts: {account(data.table)}")
-    print(f"The model was trained on other data: {facts.trained_on}.", flush=True)
-    predictions = predict_folder(run_dir, data, out, batch_size=batch_size)
+    print(f"The model was trained on {facts.trained_on}.", flush=True)
+    predictions, facts = predict_folder(run_dir, data, out, batch_size=batch_size)
+    print(f"Predicted: {facts.judged_on}.")
     print(*summary_lines(predictions), sep="\n")
     print(f"Wrote {len(predictions)} predictions to {out}. Judge them with: hemokit evaluate {out}")
 

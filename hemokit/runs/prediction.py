@@ -2,17 +2,21 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from hemokit.batches import SliceBatches
 from hemokit.checks import problem
 from hemokit.evaluation import show_interval, slice_report
 from hemokit.labels import ANY
+from hemokit.predictions import read_predictions
 from hemokit.runs.channels import Channel, windows_for
 from hemokit.runs.data import has_truth
 from hemokit.runs.judging_facts import SCORE, read_facts, write_judged
 from hemokit.training import load, predict
 from hemokit.training.run_record import RECORD, read_record
+
+SEEN = "the folder of the training: a model has seen most of these patients, and every score flatters it"
 
 
 def predict_folder(run_dir, data, out, *, batch_size=16):
@@ -25,7 +29,8 @@ def predict_folder(run_dir, data, out, *, batch_size=16):
         batch_size: slices a batch.
 
     Returns:
-        the predictions frame; split is empty: the folder's slices belong to none.
+        (predictions frame, the `Facts` written): split is empty, as the folder's slices belong to none; where it is
+        the folder of the training, judged_on says so.
 
     Raises:
         HemokitError: no run, a run of another kind, windows that the folder cannot show, `out` is a run itself.
@@ -38,8 +43,17 @@ def predict_folder(run_dir, data, out, *, batch_size=16):
     shape = {"image_size": settings["image_size"], "batch_size": batch_size}
     shape["windows"] = windows_for(channels, data.layout)
     predictions = _predict(load(run_dir), data.table.drop(columns="split", errors="ignore"), shape)
-    write_judged(predictions, facts._replace(judged_on=data.described), out)
-    return predictions
+    judged = f"{data.described}; {SEEN}" if were_seen(predictions, read_predictions(run_dir)) else data.described
+    write_judged(predictions, facts._replace(judged_on=judged), out)
+    return predictions, facts._replace(judged_on=judged)
+
+
+def were_seen(predictions, own):
+    """Whether slices of a folder are those of the run: most of the ids that both know have the same score."""
+    here, there = (one.set_index("slice_id")["mean_probability"] for one in (predictions, own))
+    pairs = pd.concat([here, there], axis=1, join="inner").to_numpy()
+    same = np.isclose(*pairs.T, rtol=1e-3, atol=0)
+    return len(pairs) > 0 and bool(same.mean() > 0.5)
 
 
 def read_run(run_dir):
