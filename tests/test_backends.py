@@ -84,7 +84,7 @@ import keras
 from hemokit import evaluation, plots, predictions, thresholds, training
 from hemokit.batches import SliceBatches
 from hemokit.datasets import open_dataset
-from hemokit.losses import dice_bce
+from hemokit.losses import SoftDice, pooled_dice_bce
 from hemokit.models.unet import unet
 from hemokit.splits import split_by_patient
 
@@ -96,8 +96,9 @@ how = {"target": "mask", "image_size": 16, "batch_size": 4, "cache": False}
 train = SliceBatches(parts["train"], **how, training=True)
 data = {name: SliceBatches(parts[name], **how) for name in ("validation", "test")}
 model = unet((16, 16, 1), filters=(4, 6))
-history = training.fit(model, train, data["validation"], run_dir=run_dir, epochs=1, loss=dice_bce)
-assert len(history) == 1 and history["val_loss"].notna().all()
+follow = {"loss": pooled_dice_bce, "metrics": [SoftDice()], "monitor": "val_dice"}
+history = training.fit(model, train, data["validation"], run_dir=run_dir, epochs=1, **follow)
+assert len(history) == 1 and history["val_loss"].notna().all() and 0 < history["val_dice"][0] < 1
 model = training.load(run_dir)
 found = {name: training.predict(model, data[name], parts[name]) for name in data}
 predictions.write_predictions(found["test"], run_dir)

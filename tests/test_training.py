@@ -314,7 +314,10 @@ def test_bad_arrays(tmp_path):
 
 
 def test_without_validation(tmp_path):
-    """Training without validation data needs a monitor that exists."""
+    """Training without validation data needs a monitor that exists, which is seen before the first epoch."""
+    with pytest.raises(HemokitError, match="monitor is 'val_loss', and there are no validation data"):
+        training.fit(build_simple, arrays(9), None, run_dir=tmp_path / "none", epochs=1)
+    assert not (tmp_path / "none").exists()
     history = training.fit(build_simple, arrays(9), None, batch_size=4, run_dir=tmp_path, epochs=1, monitor="loss")
     assert list(history) == ["epoch", "seconds", "loss", "learning_rate"]
 

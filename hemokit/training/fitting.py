@@ -63,7 +63,7 @@ def fit(
     seed, batch_size = check_whole(seed, "seed", 0), check_whole(batch_size, "batch_size", 1)
     train = as_source(train, batch_size=batch_size, seed=seed, training=True)
     validation = as_source(validation, batch_size=batch_size)
-    check_sources(train, validation)
+    check_sources(train, validation, monitor=monitor)
     run_dir, chief = Path(run_dir), is_chief(strategy)
     saved = _saved_run(run_dir, resume, chief)
     if precision == "auto" and saved:

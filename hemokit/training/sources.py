@@ -78,8 +78,14 @@ def as_source(given, *, batch_size=16, seed=0, training=False):
     return Source(_data_for_keras(given), batches if has_epoch else None, table, _facts(batches, table))
 
 
-def check_sources(train, validation):
-    """Raise HemokitError where validation would not tell the truth: test rows in use, or patients on both sides."""
+def check_sources(train, validation, *, monitor="loss"):
+    """Raise HemokitError where validation would not tell the truth: test rows in use, or patients on both sides.
+
+    Or where there is none, and `monitor` is of it.
+    """
+    if validation is None and monitor.startswith("val_"):
+        remedy = "Give validation data, or monitor='loss'."
+        raise problem(f"monitor is {monitor!r}, and there are no validation data", "one of the training", remedy)
     _check_split(train, "train")
     _check_split(validation, "validation")
     if train.table is None or validation is None or validation.table is None:
