@@ -176,6 +176,8 @@ def test_evaluate_brings_no_keras(run):
         (["train", "--learning-rate", "fast"], "Invalid value for '--learning-rate': 'fast' came, but expected a num"),
         (["train", "--filters", "4,x"], "Invalid value for '--filters': '4,x' came, but expected numbers"),
         (["train", "--fold", "1", "--folds", "5"], "--fold and --folds, but expected one of them"),
+        (["train", "--fold", "1", "--fractions", "0.6,0.2,0.2"], "--fractions and folds, but expected one of them"),
+        (["train", "--num-folds", "4"], "--num-folds without --fold, but expected both"),
         (["train", "--data", "x", "--patients", "9"], "--data and --patients, but expected one of them"),
         (["predict", "x"], "Missing option '--data'."),
         (["evaluate"], "Missing argument 'DIR'."),

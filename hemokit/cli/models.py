@@ -15,6 +15,7 @@ from hemokit.cli.interrupts import Interrupted
 from hemokit.cli.options import FOLDER, SEED, decimal, numbers, whole_number
 
 PATIENTS = 40
+FRACTIONS = (0.7, 0.15, 0.15)
 NOTICE = "For education only, not a medical device."
 
 
@@ -56,12 +57,15 @@ def train(
         ),
     ] = None,
     fractions: Annotated[
-        tuple, typer.Option(parser=numbers, metavar="X,X,X", help="Of the patients: train, validation, test.")
-    ] = "0.7,0.15,0.15",
+        tuple | None,
+        typer.Option(parser=numbers, metavar="X,X,X", help="Train, validation, test; 0.7,0.15,0.15 if not given."),
+    ] = None,
     fold: Annotated[
         int | None, typer.Option(parser=whole_number(0, 99), metavar="K", help="Test on this fold of --num-folds.")
     ] = None,
-    num_folds: Annotated[int, typer.Option(parser=whole_number(3, 100), metavar="N", help="See --fold.")] = 5,
+    num_folds: Annotated[
+        int | None, typer.Option(parser=whole_number(3, 100), metavar="N", help="See --fold; 5 if not given.")
+    ] = None,
     folds: Annotated[
         int | None,
         typer.Option(parser=whole_number(3, 100), metavar="N", help="Train all of N folds, and judge them together."),
@@ -78,6 +82,10 @@ def train(
     """
     if fold is not None and folds is not None:
         raise problem("--fold and --folds", "one of them", "--folds N runs every fold; --fold K runs one.")
+    if fractions is not None and (fold is not None or folds is not None):
+        raise problem("--fractions and folds", "one of them", "Folds are parts of equal size.")
+    if num_folds is not None and fold is None:
+        raise problem("--num-folds without --fold", "both", "--folds N runs every fold; --fold K runs one.")
     if root is not None and patients is not None:
         raise problem("--data and --patients", "one of them", "--patients is the size of the phantom, without --data.")
     with _keras_at_hand():
@@ -97,7 +105,8 @@ def train(
         if folds is not None:
             training.train_folds(data, out, recipe, num_folds=folds)
         else:
-            training.train_split(data, out, recipe, fractions=fractions, fold=fold, num_folds=num_folds)
+            folded = {"fold": fold, "num_folds": num_folds or 5}
+            training.train_split(data, out, recipe, fractions=fractions or FRACTIONS, **folded)
     except KeyboardInterrupt:
         raise Interrupted(f"finished epochs are kept in {out}; run the same command again to go on") from None
 
