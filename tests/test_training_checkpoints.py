@@ -48,7 +48,7 @@ def test_best_is_a_plain_keras_file(tmp_path):
     write_checkpoint(model, tmp_path / BEST, {}, with_optimizer=False)
     write_checkpoint(model, tmp_path / LAST, {})
     assert not keras.saving.load_model(tmp_path / BEST).compiled
-    assert keras.saving.load_model(tmp_path / LAST).optimizer.name == "adam"
+    assert isinstance(keras.saving.load_model(tmp_path / LAST).optimizer, keras.optimizers.Adam)
     assert model.compiled and model.optimizer is not None
 
 
