@@ -142,7 +142,7 @@ def test_predict_refuses(run, root, tmp_path, capsys):
 
 
 @needs_tensorflow
-@pytest.mark.slow
+@pytest.mark.promises
 def test_all_folds(root, tmp_path, capsys):
     """Each patient is tested once, by a model that never saw it; one report holds them all."""
     out = tmp_path / "folds"

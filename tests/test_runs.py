@@ -207,7 +207,7 @@ def test_killed_writers_leave_no_stale_threshold(tmp_path, monkeypatch):
 def test_a_given_threshold_stands_in(run):
     """--threshold takes the place of the run's; one between two bins is refused."""
     (part,) = read_parts(run, threshold=0.25)
-    assert part.facts.threshold == 0.25 and part.facts.chosen_on == "given by --threshold"
+    assert part.facts.threshold == 0.25 and part.facts.chosen_on.endswith("(that of pixels: given by --threshold)")
     with pytest.raises(HemokitError, match="the threshold is 0.2505"):
         judge(read_parts(run, threshold=0.2505))
 

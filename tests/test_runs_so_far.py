@@ -49,7 +49,7 @@ def test_no_run_is_said(tmp_path):
         load_runs(tmp_path / "runs")
 
 
-@pytest.mark.slow
+@pytest.mark.promises
 def test_small_folders_are_predicted_by_trees_of_the_phantom(tmp_path, monkeypatch, capsys):
     """Too few patients to train on: the phantom stands in, and the folder is predicted, split by patient."""
     monkeypatch.setenv("HEMOKIT_CACHE", str(tmp_path / "cache"))

@@ -138,7 +138,9 @@ def _read_part(folder, threshold):
             if threshold is None and facts.threshold is None:
                 raise
     if threshold is not None:
-        facts = facts._replace(threshold=threshold, chosen_on="given by --threshold")
+        facts = facts._replace(
+            threshold=threshold, chosen_on=f"{facts.chosen_on or 'another run'} (that of pixels: given by --threshold)"
+        )
     if facts.threshold is None:
         came = "no threshold, and no validation rows to choose one on"
         remedy = "Give --threshold; it is never chosen on the rows that are scored."

@@ -173,9 +173,9 @@ def _choose(root, phantom, most_patients, seed):
 
 
 def _folders(runs):
-    """The folders of runs that can be judged, by name."""
+    """The folders of runs that can be judged, by name; predictions of other folders have no run.json."""
     found = [path.parent for path in Path(runs).glob("*/predictions.csv")]
-    return sorted(folder for folder in found if (folder / "judging.json").is_file())
+    return sorted(one for one in found if all((one / name).is_file() for name in ("judging.json", "run.json")))
 
 
 def _row(name, frame, facts):
