@@ -21,6 +21,7 @@ def write_run(folder, seed=0):
     frame = masked_frame(maps, masks, patients, split=split)
     write_predictions(frame, folder)
     write_facts(Facts(0.5, 0.5, "27 validation slices", "phantom (synthetic)", "phantom (synthetic)", 7), folder)
+    (folder / "run.json").write_text("{}")
     return frame
 
 
