@@ -58,7 +58,9 @@ def test_stub_is_not_attempted(name, capsys):
 
 @EVERY
 @pytest.mark.parametrize(
-    "answer", [None, "blood", object(), np.zeros((7, 8, 9)), [[]], float("nan"), print, int], ids=repr
+    "answer",
+    [None, "blood", object(), np.zeros((7, 8, 9)), [[]], float("nan"), print, int],
+    ids=lambda value: type(value).__name__,
 )
 def test_wrong_type_is_not_yet(name, answer, capsys):
     """An answer of a wrong type gets "Not yet", never a traceback."""
