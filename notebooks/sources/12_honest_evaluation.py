@@ -6,14 +6,14 @@
 # >
 # > **You need**: lesson 03 (why patients), and what a probability is. Lesson 07 makes the runs that are judged here.
 # >
-# > **Time**: 40 minutes to read, 25 seconds to run; a minute more where a run must be made first.
+# > **Time**: 40 minutes to read, 10 to 20 seconds to run; half a minute more where a run must be made first.
 # >
 # > **Data**: the predictions of your runs so far; or of a small detector on the phantom, made here.
 # >
 # > **Hardware**: any laptop. No GPU, no network.
 #
-# No model is needed for any of this: a run leaves two files behind, and all that can honestly be said about it is in
-# them.
+# No model is needed for this: a run leaves its predictions behind, a table of slices with counts of their pixels, and
+# nearly all that can honestly be said about it is in them.
 
 # %%
 # Only where hemokit is missing (Colab, Kaggle): install it from the folder of the course.
@@ -107,8 +107,8 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# The pooled Dice is nobody's Dice. Large bleeds have most of the pixels and decide it; small ones, which a reader could
-# miss too, hardly count. So look at them by size:
+# The pooled Dice is nobody's Dice (and the patients without a bar are in it too, by their false alarms). Large bleeds
+# have most of the pixels and decide it; small ones, which a reader could miss too, hardly count. So look by size:
 
 # %%
 true_area = counts.tp + counts.fn
@@ -200,12 +200,13 @@ for drawn, part in covered.items():
 # told. It was told that slices are independent, but a model that misses a bleed on one slice misses it on the next one
 # too. Two hundred slices of ten patients are closer to ten observations than to two hundred.
 #
-# And even by patient it is not quite 95 %: ten patients are too few to know how different patients are. Below about 20
-# the honest interval is still somewhat too narrow, and below 5 hemokit gives none.
+# By patient it is far better, and still less than 95 %: ten patients are too few to know how different patients are.
+# Below about 20 the honest interval is too narrow as well, and below 5 hemokit gives none. How much the two differ
+# depends on the score: the Dice hangs on a few large bleeds, the AUROC counts every slice alike.
 #
 # ## 5 More patients, or more slices?
 # Annotating costs time. Start with 10 patients and 8 slices each. You may look at eight times as many slices: of the
-# same 10 patients, or of new ones?
+# same 10 patients, or of new ones? (Patients and slices are drawn from ours, with replacement, so 80 can be had.)
 
 # %%
 plans = {"10 patients, more slices": [(10, 8), (10, 16), (10, 32), (10, 64)]}
@@ -225,7 +226,7 @@ ax.set_title(f"What more work buys, 300 draws each, {source}")
 plt.show()
 
 # %% [markdown]
-# New slices of old patients soon buy nothing. The size of a test is its number of **patients**, whatever the abstract
+# New slices of old patients soon buy nothing (the wiggles are those of 300 draws). The size of a test is its number of **patients**, whatever the abstract
 # says about thousands of slices.
 #
 # ## 6 Is there blood? Slices, scans, and what a probability means
@@ -273,7 +274,8 @@ for column in (score, "recalibrated"):
     reliability[column] = evaluation.slice_calibration(slices["test"], score=column, **how)
     error = evaluation.expected_calibration_error(reliability[column])
     brier = evaluation.brier(slices["test"]["any"], slices["test"][column])
-    print(f"{column}: calibration error {error:.3f} (5 bins), Brier score {brier:.3f}")
+    bins = len(reliability[column])
+    print(f"{column}: calibration error {error:.3f} ({bins} bins), Brier score {brier:.3f}")
 
 # %%
 # alt: Two reliability diagrams with counts below: the score as it is, and recalibrated. The dotted diagonal is perfect.
@@ -352,8 +354,8 @@ shown = shown.rename_axis("prevalence").map("{:.1%}".format)
 shown.assign(n=len(slices["test"]), data=slice_source, split="test", seed=SEED)
 
 # %% [markdown]
-# Compare the two columns of NPV. Where bleeds are rare, an NPV of 98 % is what a machine gets that never says
-# yes. Always ask what the NPV would be without the test; and remember that a normal slice is no normal patient.
+# Compare the two columns of NPV. Where 5 % bleed, a machine that never says yes has an NPV of 95 % already.
+# Always ask what the NPV would be without the test; and remember that a normal slice is no normal patient.
 #
 # ## 7 Milliliters
 # A surgeon asks for the volume. It needs millimeters: NIfTI and DICOM know them, **for a JPG it is unknown**, and a
@@ -459,8 +461,8 @@ so_far.papers_and_here([in_masks, in_slices])
 # None of the papers gives an interval by patient. With four test patients there is none to give.
 #
 # ## 9 The model card
-# All of this on one page, beside the model, so that it cannot be used without being read: data, split, seed, n, scores
-# with intervals, the threshold and where it came from, limits, and what it is not for.
+# What a user must know, on one page beside the model: data, split, seed, n, the scores of its masks with intervals, the
+# threshold and where it came from, limits, and what it is not for.
 
 # %%
 limits = [
