@@ -6,7 +6,7 @@
 # >
 # > **You need**: lessons 00 to 03. What a convolution is helps.
 # >
-# > **Time**: 45 minutes to read, 2 to 3 minutes to run; two more where the phantom must be made first. Profile
+# > **Time**: 45 minutes to read, 3 to 4 minutes to run; one more where the phantom must be made first. Profile
 # > `paper` takes hours on a GPU.
 # >
 # > **Data**: the phantom (synthetic patients); or a real data set with masks, such as CT-ICH. Real slices without
