@@ -99,11 +99,12 @@ def as_image(image, window):
 
 
 def pixel_aspect(spacing_mm):
-    """Height of a pixel divided by its width."""
+    """Height of a pixel divided by its width; "equal" where the spacing is unknown."""
     return "equal" if spacing_mm is None else float(spacing_mm[1]) / float(spacing_mm[2])
 
 
 def draw_outline(ax, image, mask, color, style):
+    """Draw the outline of a mask on the Axes of its image; an empty mask draws nothing, another shape is refused."""
     check_same_shape(image[..., 0] if image.ndim == 3 else image, mask, names=("the image", "the mask"))
     mask = check_binary(mask, "mask")
     if mask.any():  # contour warns where there is nothing to draw; the frame of zeros closes outlines at the border
