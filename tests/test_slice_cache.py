@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -124,7 +125,7 @@ def flip_bit(path):
 def test_fifteen_changes_fifteen_rebuilds(roots, monkeypatch, tmp_path):
     """T4: each of 16 changes gives another key, so none finds what was made before it."""
     for name in roots:
-        subprocess.run(["cp", "-r", str(roots[name]), str(tmp_path / name)], check=True)
+        shutil.copytree(roots[name], tmp_path / name)
     here = {name: tmp_path / name for name in roots}
     nifti, jpg, drawn = (table_of(here, name) for name in ("ct_ich_nifti", "ct_ich_jpg", "windowed_jpg"))
     usual = {"image_size": 32, "windows": (Window(40, 80), "bone"), "masks": True}
@@ -172,7 +173,7 @@ def test_sources_are_there():
 
 def test_names_and_dates_do_not_matter(roots, tmp_path):
     """The same bytes under other paths and dates are the same content."""
-    subprocess.run(["cp", "-r", str(roots["ct_ich_jpg"]), str(tmp_path / "copy")], check=True)
+    shutil.copytree(roots["ct_ich_jpg"], tmp_path / "copy")
     keys = [content_key(open_dataset(root), image_size=32) for root in (roots["ct_ich_jpg"], tmp_path / "copy")]
     assert keys[0] == keys[1]
 
@@ -289,7 +290,7 @@ def test_killed_while_writing(roots, cache, kills):
             if not folder.name.startswith("."):
                 seen += 1
                 torn += not slice_cache.is_whole(folder)
-            subprocess.run(["rm", "-r", str(folder)], check=True)
+            shutil.rmtree(folder)
     assert torn == 0 and (seen or kills < 100)
 
 
