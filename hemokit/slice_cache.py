@@ -224,11 +224,11 @@ def _write(folder, rows, *, image_size, windows, masks, progress):
 
 
 def _sweep(folder):
-    """Delete what killed processes left of this cache more than a day ago."""
-    for part in folder.parent.glob(f".{folder.name}.*.part"):
+    """Delete what killed processes left beside any cache more than a day ago: half-written and damaged folders."""
+    for left in [one for pattern in (".*.part", ".*.damaged") for one in folder.parent.glob(pattern)]:
         with suppress(OSError):
-            if time.time() - part.stat().st_mtime > 24 * 3600:
-                shutil.rmtree(part)
+            if time.time() - left.stat().st_mtime > 24 * 3600:
+                shutil.rmtree(left)
 
 
 def _fill(part, rows, *, image_size, windows, masks, progress):

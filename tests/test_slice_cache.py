@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -208,14 +207,16 @@ def test_damage_that_cannot_be_removed_is_told(roots, cache, monkeypatch):
 
 
 def test_leftovers_are_swept(roots, cache):
-    """What a killed process left is deleted after a day, and not before: it may still be at work."""
+    """What a killed process left of any cache is deleted after a day, and not before: it may still be at work."""
     table = table_of(roots, "ct_ich_jpg")
     name = content_key(table, image_size=32)[:32]
     for age, left in ((2, "old"), (0, "new")):
-        (cache / f".{name}.{left}.part").mkdir(parents=True)
-        os.utime(cache / f".{name}.{left}.part", (time.time() - age * 24 * 3600,) * 2)
+        for folder in (f".{name}.{left}.part", f".{name}.{left}.damaged", f".another.{left}.damaged"):
+            (cache / folder / "slices").mkdir(parents=True)
+            os.utime(cache / folder, (time.time() - age * 24 * 3600,) * 2)
     cached_slices(table, image_size=32)
-    assert sorted(path.name for path in cache.iterdir()) == [f".{name}.new.part", name]
+    left = {path.name for path in cache.iterdir()}
+    assert left == {f".{name}.new.part", f".{name}.new.damaged", ".another.new.damaged", name}
 
 
 def test_two_at_once(roots, cache):
@@ -283,7 +284,7 @@ def test_killed_while_writing(roots, cache, kills):
         process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment)
         process.stdout.readline()
         time.sleep(0.02 + 0.3 * (number * 0.618 % 1))
-        process.send_signal(signal.SIGKILL)
+        process.kill()
         process.wait()
         process.stdout.close()
         for folder in cache.iterdir() if cache.is_dir() else ():
