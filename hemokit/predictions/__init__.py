@@ -1,0 +1,34 @@
+"""The predictions frame: one row is one slice, with counts of its pixels by probability instead of the image.
+
+A model writes it, judging reads it, and neither needs the other: thresholds, scores and curves come from the counts
+(1001 whole numbers a slice), exactly, for every threshold that is a multiple of 1/1000.
+
+Reading order: histograms (the counts), frames (from maps to a frame), stored (on disk).
+"""
+
+from hemokit.predictions.frames import COLUMNS, FLOATS, MEASURES, build_predictions
+from hemokit.predictions.histograms import (
+    HISTOGRAMS,
+    NUM_BINS,
+    check_probabilities,
+    counts_at,
+    pixel_histogram,
+    stack_histograms,
+)
+from hemokit.predictions.stored import NOTICE, read_predictions, write_predictions
+
+__all__ = [
+    "COLUMNS",
+    "FLOATS",
+    "HISTOGRAMS",
+    "MEASURES",
+    "NOTICE",
+    "NUM_BINS",
+    "build_predictions",
+    "check_probabilities",
+    "counts_at",
+    "pixel_histogram",
+    "read_predictions",
+    "stack_histograms",
+    "write_predictions",
+]
