@@ -222,3 +222,18 @@ def test_refuses_missing_or_damaged_counts(frame, tmp_path):
     path.unlink()
     with pytest.raises(HemokitError, match="histograms.npz: the file cannot be read .*No such file"):
         read_predictions(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"PK\x03\x04" + b"x" * 50, b"\x80\x04N.", "array"])
+def test_garbage_counts_are_one_sentence(frame, tmp_path, content):
+    """Whatever stands in histograms.npz, NumPy's advice to allow pickles is not passed on."""
+    write_predictions(frame, tmp_path)
+    path = tmp_path / "histograms.npz"
+    if content == "array":
+        with open(path, "wb") as stream:
+            np.save(stream, np.zeros(3))
+    else:
+        path.write_bytes(content)
+    with pytest.raises(HemokitError, match="histograms.npz: the file cannot be read: it is damaged") as caught:
+        read_predictions(tmp_path)
+    assert "pickle" not in str(caught.value)

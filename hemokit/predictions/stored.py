@@ -83,9 +83,12 @@ def _read_arrays(path):
     try:
         with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as stored:
             return {name: stored[name] for name in names}
-    except (OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
-        remedy = f"It is written beside {_CSV}: keep the two together, or predict again."
-        raise problem(f"the file cannot be read ({error})", "the pixel counts", remedy, file=path) from None
+    except OSError as error:
+        said = f" ({error.strerror or error})"
+    except (ValueError, TypeError, KeyError, EOFError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error):
+        said = ": it is damaged, or of another kind"  # NumPy's advice, to allow pickled data, is a bad one here
+    remedy = f"It is written beside {_CSV}: keep the two together, or predict again."
+    raise problem(f"the file cannot be read{said}", "the pixel counts", remedy, file=path)
 
 
 def _check_arrays(arrays, frame, path):
