@@ -227,12 +227,15 @@ def test_calibration_plot():
         }
     )
     ax = plots.calibration_plot(table)
-    assert lines_of(ax)["with interval"].get_xydata().tolist() == [[0.2, 0.1], [0.95, 0.75]]
+    drawn = lines_of(ax)["observed, with interval where there is one"]
+    assert drawn.get_xydata().tolist() == [[0.2, 0.1], [0.95, 0.75]]
     above, below = ax.figure.axes
     assert above is ax and [bar.get_height() for bar in below.patches] == [100, 4]
     assert (below.get_ylabel(), below.get_yscale()) == ("pixels", "log")
     with pytest.raises(HemokitError, match="all bins are empty"):
         plots.calibration_plot(table[1:2])
+    assert "observed, with interval" in lines_of(plots.calibration_plot(table[:2]))
+    assert "observed, no interval" in lines_of(plots.calibration_plot(table[2:]))
 
 
 ROWS = pd.DataFrame(

@@ -95,7 +95,9 @@ def calibration_plot(table, *, axes=None):
     above, below = _two_axes() if axes is None else axes
     above.plot([0, 1], [0, 1], **REFERENCE, label="perfectly calibrated")
     above.vlines(table["predicted"], table["low"], table["high"], color=COLORS[0], linewidth=1.5)
-    above.plot(table["predicted"], table["observed"], "o-", color=COLORS[0], label="with interval")
+    known = table[["low", "high"]].notna().all(axis=1)
+    said = "with interval" if known.all() else "with interval where there is one" if known.any() else "no interval"
+    above.plot(table["predicted"], table["observed"], "o-", color=COLORS[0], label=f"observed, {said}")
     above.set(xlabel="mean predicted probability", ylabel="part that is positive", title="Calibration")
     above.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     above.grid(alpha=0.3)
