@@ -105,6 +105,21 @@ _FIGURES = (
     Figure("field", "slice", "RSNA 2019 winner", "weighted_log_loss", 0.0438, note="RSNA 2019 hidden test set"),
 )
 
+# The classical models by their names in `baselines.MODELS`; both reports have a random forest. math7243's RBF SVM has
+# no figure: on two labels none is given, on seven it did not converge.
+_BASELINES = {
+    "logistic": "logistic",
+    "logistic_ovr": "logistic, one against the rest",
+    "lda": "LDA",
+    "qda": "QDA",
+    "knn": "kNN",
+    "pca_knn": "kNN after PCA",
+    "svm_rbf": "SVM",
+    "tree": "decision tree",
+    "random_forest": "random forest",
+    "xgboost": "XGBoost",
+}
+
 
 def paper_rows(system=None, *, task=None):
     """The published figures as a table.
@@ -149,6 +164,17 @@ def beside_paper(report, system, *, task="segmentation"):
     cells = report["metric"].map(lambda metric: told.get(metric, ""))
     data = _ORIGIN[system][0]
     return report.assign(paper=cells, paper_data=[f"{system}: {data}" if cell else "" for cell in cells])
+
+
+def baseline_text(name):
+    """The published accuracies of a classical model, by its name in `baselines.MODELS`, as text.
+
+    Returns:
+        "0.425 (northeastern, six_class) or 0.115 (math7243, seven_class)"; "" for a model without figures.
+    """
+    rows = paper_rows()
+    rows = rows[(rows["model"] == _BASELINES.get(name)) & (rows["metric"] == "accuracy")]
+    return " or ".join(f"{row.value:.4g} ({row.system}, {row.task})" for row in rows.itertuples())
 
 
 def _told(rows):

@@ -5,7 +5,7 @@ cividis). Every axis says its quantity and unit.
 """
 
 from hemokit.plots.agreement import area_scatter, bland_altman, calibration_plot
-from hemokit.plots.confusion import confusion_heatmap
+from hemokit.plots.confusion import confusion_heatmap, confusion_pair
 from hemokit.plots.curves import curves, pr_curve, roc_curve, threshold_curves, training_curves
 from hemokit.plots.intervals import interval_plot
 from hemokit.plots.panels import prediction_panels
@@ -22,6 +22,7 @@ __all__ = [
     "bland_altman",
     "calibration_plot",
     "confusion_heatmap",
+    "confusion_pair",
     "curves",
     "hounsfield_histogram",
     "interval_plot",

@@ -5,6 +5,7 @@ from numbers import Real
 import numpy as np
 
 from hemokit.checks import check_choice, check_same_shape, problem
+from hemokit.evaluation.classes import confusion_scores
 from hemokit.plots.style import axes_or_new
 
 
@@ -49,6 +50,38 @@ def confusion_heatmap(y_true, y_pred, labels, *, normalize=None, ax=None):
     ax.set_ylabel("true label")
     ax.set_title(what[normalize])
     return ax
+
+
+def confusion_pair(y_true, before, after, labels, *, names=("before tuning", "after tuning"), normalize="true"):
+    """Show two predictions of the same slices beside each other, such as those before and after tuning.
+
+    The titles say what a single number hides: accuracy, balanced accuracy (the mean of the recalls), and how many of
+    the labels are predicted at all.
+
+    Args:
+        y_true: the true labels, one a slice.
+        before, after: two sequences of predicted labels of that length.
+        labels, normalize: as in `confusion_heatmap`.
+        names: the titles' first words.
+
+    Returns:
+        array of two Axes.
+
+    Raises:
+        HemokitError: as `confusion_heatmap`.
+    """
+    import matplotlib.pyplot as plt
+
+    labels = list(labels)
+    _, pair = plt.subplots(1, 2, figsize=(4 + len(labels), 2 + len(labels) / 2), layout="constrained")
+    for ax, name, predicted in zip(pair, names, (before, after), strict=True):
+        confusion_heatmap(y_true, predicted, labels, normalize=normalize, ax=ax)
+        matrix = _confusion(y_true, predicted, labels)
+        scores = confusion_scores(matrix, labels)
+        told = f"accuracy {scores['accuracy']:.2f}, balanced {scores['balanced_accuracy']:.2f}"
+        called = np.count_nonzero(matrix.sum(axis=0))
+        ax.set_title(f"{name}\n{told}\n{called} of {len(labels)} labels predicted")
+    return pair
 
 
 def _confusion(y_true, y_pred, labels):

@@ -1,0 +1,251 @@
+"""Scores of models that give each slice one label: accuracy, and what accuracy hides.
+
+A model that always says "normal" has a high accuracy wherever most slices are normal. Balanced accuracy (the mean of
+the recalls) and macro F1 (the mean of the F1) ask for every label alike. Micro F1 is the accuracy by another name:
+each wrong slice is one false positive and one false negative, so it must never stand beside a macro F1.
+
+The rule for labels without slices: the recall of a label that is never true is 0/0, NaN, and left out of the balanced
+accuracy; the F1 of a label that is neither true nor predicted is left out of the macro F1; the note counts both. Each
+resample of the bootstrap follows the same rule with the labels that were drawn.
+"""
+
+from numbers import Real
+
+import numpy as np
+import pandas as pd
+
+from hemokit.checks import check_columns, problem
+from hemokit.evaluation.papers import baseline_text
+from hemokit.evaluation.reports import build_report, check_judged, check_scores
+from hemokit.evaluation.scores import auroc, average_precision
+from hemokit.metrics import ratio
+
+NORMAL = "normal"
+TABLE_METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "auroc", "auprc")
+
+
+def class_report(predictions, *, labels=None, truth="label", predicted="prediction", **resampling):
+    """How well slices of several labels are told apart, with intervals by patient.
+
+    Args:
+        predictions: a frame of one data set and one split (dataset, patient_id, scan_id, slice_id, split), with the
+            true and the predicted label of each slice; for two labels also probability_<the second label>.
+        labels: the labels in the order of the rows; of two labels the second is the positive one. None takes those
+            that occur, "normal" first, the others in their order.
+        truth, predicted: the columns of the true and the predicted label (strings or numbers).
+        **resampling: unit, num_resamples, confidence, seed as in `bootstrap_interval`.
+
+    Returns:
+        DataFrame with `reports.COLUMNS` and the metrics accuracy, balanced_accuracy, macro_f1, micro_f1 and
+        recall_<label> of each label; for two labels also auroc and auprc. `positives` counts the slices of that
+        label for a recall (of the second label for auroc and auprc), and is missing (NA) for the other metrics.
+
+    Raises:
+        HemokitError: no rows, mixed data sets or splits, a slice twice; a row without true or predicted label, or
+            with one that is not in labels; fewer than two labels, or one twice; scores outside [0, 1].
+    """
+    frame, labels = _checked(predictions, labels, truth, predicted)
+    codes = [frame[column].map({label: place for place, label in enumerate(labels)}) for column in (truth, predicted)]
+    true, called = (one.to_numpy(int) for one in codes)
+    scores = _positive_scores(frame, labels)
+
+    def statistics(weights):
+        found = confusion_scores(weighted_confusion(true, called, len(labels), weights), labels)
+        if len(labels) == 2:
+            found |= _ranking(true == 1, scores, weights)
+        return found
+
+    notes = _notes(np.bincount(true, minlength=len(labels)), np.bincount(called, minlength=len(labels)), labels)
+    if len(labels) == 2:
+        notes |= _ranking_notes(true, scores, labels)
+    report = build_report(frame, statistics, unit_name="slices", positives=0, notes=notes, **resampling)
+    positives = {f"recall_{label}": int((true == place).sum()) for place, label in enumerate(labels)}
+    positives |= dict.fromkeys(("auroc", "auprc"), int((true == 1).sum()))
+    report["positives"] = report["metric"].map(positives).astype("Int64")
+    return report
+
+
+def model_table(models, *, labels=None, truth="label", predicted="prediction", **resampling):
+    """Put several models beside each other, on the same slices, with the papers' accuracies.
+
+    Args:
+        models: dict name -> predictions frame, in the order to be shown. Put the two dummies, "most_frequent" and
+            "stratified", first: what they reach is nothing. A name of `baselines.MODELS` gets the papers' figures.
+        labels, truth, predicted, **resampling: as in `class_report`; labels None takes those that occur in any of
+            the frames.
+
+    Returns:
+        DataFrame, one row a model: model, data, n, patients, split, predicted_labels ("2 of 6": how many of the
+        labels the model ever predicts), accuracy, balanced_accuracy, macro_f1 and, for two labels, auroc and auprc,
+        each with _low and _high; paper (accuracies as text, of other data: see `paper_rows`), seed, note.
+        `show_report` makes it readable. No models give an empty frame.
+
+    Raises:
+        HemokitError: as `class_report`, with the model's name; models that were not judged on the same slices with
+            the same true labels.
+    """
+    limits = [f"{metric}{end}" for metric in TABLE_METRICS for end in ("", "_low", "_high")]
+    columns = ["model", "data", "n", "patients", "split", "predicted_labels", *limits, "paper", "seed", "note"]
+    if not models:
+        return pd.DataFrame(columns=columns)
+    labels = _common_labels(models, truth, predicted) if labels is None else list(labels)
+    _check_same_slices(models, truth)
+    rows = []
+    for name, frame in models.items():
+        try:
+            report = class_report(frame, labels=labels, truth=truth, predicted=predicted, **resampling)
+        except ValueError as error:
+            raise type(error)(f"model {name!r}: {error}") from None
+        rows.append({"model": name, **_line(report), "paper": baseline_text(name)})
+        rows[-1]["predicted_labels"] = f"{frame[predicted].nunique()} of {len(labels)}"
+    return pd.DataFrame(rows, columns=[column for column in columns if column in rows[0]])
+
+
+def label_order(values):
+    """The distinct labels in the order of the reports: "normal" first, then numbers, then words: list."""
+    values = {value.item() if isinstance(value, np.generic) else value for value in values}
+    words = [value for value in values if not isinstance(value, Real)]
+    numbers = [value for value in values if isinstance(value, Real)]
+    return [*sorted(numbers), *sorted(words, key=lambda word: (word != NORMAL, str(word)))]
+
+
+def weighted_confusion(true, called, num_labels, weights):
+    """Confusion matrices of resamples, exact.
+
+    Args:
+        true, called: int arrays (rows,), the numbers of the true and the predicted label.
+        weights: int array (resamples, rows), how often each row stands in each resample.
+
+    Returns:
+        float array (resamples, num_labels, num_labels) of counts; rows are the truth.
+    """
+    from scipy.sparse import csr_array
+
+    cells = (true * num_labels + called, np.arange(len(true)))
+    place = csr_array((np.ones(len(true)), cells), shape=(num_labels**2, len(true)))
+    return (place @ weights.T).T.reshape(-1, num_labels, num_labels)
+
+
+def confusion_scores(confusion, labels):
+    """Accuracy, balanced accuracy, macro F1, micro F1 and the recalls of confusion matrices.
+
+    Args:
+        confusion: array (..., labels, labels) of counts; rows are the truth.
+        labels: their names.
+
+    Returns:
+        dict metric -> float array (...), by the rule at the top of this module; NaN without any slice.
+    """
+    right = np.diagonal(confusion, axis1=-2, axis2=-1)
+    true, called = confusion.sum(axis=-1), confusion.sum(axis=-2)
+    recall, f1 = ratio(right, true), ratio(2 * right, true + called)
+    return {
+        "accuracy": ratio(right.sum(axis=-1), true.sum(axis=-1)),
+        "balanced_accuracy": _mean(recall),
+        "macro_f1": _mean(f1),
+        "micro_f1": ratio(2 * right.sum(axis=-1), (true + called).sum(axis=-1)),
+        **{f"recall_{label}": recall[..., place] for place, label in enumerate(labels)},
+    }
+
+
+def _mean(values):
+    """Mean over the last axis of what is defined; NaN where nothing is."""
+    return ratio(np.nansum(values, axis=-1), (~np.isnan(values)).sum(axis=-1))
+
+
+def _checked(predictions, labels, truth, predicted):
+    """The rows in order, and the list of labels."""
+    frame = check_judged(predictions, [truth, predicted])
+    for column in (truth, predicted):
+        missing = int(frame[column].isna().sum())
+        if missing:
+            came = f"{missing} of {len(frame)} rows have no label"
+            raise problem(came, "a label in every row", "Judge the rows whose label is known.", column=column)
+    labels = label_order([*frame[truth], *frame[predicted]]) if labels is None else list(labels)
+    if len(labels) < 2 or len(set(labels)) < len(labels):
+        came = f"the labels are {labels}"
+        raise problem(came, "two labels or more, each once", "Pass labels= with all that could occur.")
+    for column in (truth, predicted):
+        unknown = frame[column][~frame[column].isin(labels)]
+        if len(unknown):
+            came = f"slice {frame['slice_id'][unknown.index[0]]!r} has the label {unknown.iloc[0]!r}"
+            raise problem(came, f"one of {labels}", "List every label in labels=.", column=column)
+    return frame, labels
+
+
+def _positive_scores(frame, labels):
+    """The probability of the second of two labels: float array (rows,), or None where there is none."""
+    column = f"probability_{labels[1]}"
+    return check_scores(frame, column) if len(labels) == 2 and column in frame else None
+
+
+def _ranking(positive, scores, weights):
+    """AUROC and AUPRC of two labels; NaN without probabilities."""
+    if scores is None:
+        return dict.fromkeys(("auroc", "auprc"), np.full(len(weights), np.nan))
+    return {"auroc": auroc(positive, scores, weights), "auprc": average_precision(positive, scores, weights)}
+
+
+def _ranking_notes(true, scores, labels):
+    """Which label is the positive one, or why there is no ranking."""
+    note = f"positive is {labels[1]!r}"
+    if scores is None:
+        note = f"undefined: the frame has no column 'probability_{labels[1]}'"
+    elif len(set(true.tolist())) == 1:
+        note = f"undefined: all {len(true)} slices are {labels[true[0]]!r}"
+    return dict.fromkeys(("auroc", "auprc"), note)
+
+
+def _notes(true, called, labels):
+    """What the means leave out, which labels are never predicted, and what micro F1 is: dict metric -> sentence."""
+    absent = [str(label) for label, count in zip(labels, true, strict=True) if not count]
+    neither = [str(label) for label, *counts in zip(labels, true, called, strict=True) if not any(counts)]
+    dropped = [str(label) for label, *counts in zip(labels, true, called, strict=True) if counts[0] and not counts[1]]
+    never = _told(dropped, labels, "are true but never predicted")
+    notes = {f"recall_{label}": "undefined: no slice has this label" for label in absent}
+    notes["balanced_accuracy"] = "; ".join(filter(None, (_told(absent, labels, "have no slice: left out"), never)))
+    neither = _told(neither, labels, "are neither true nor predicted: left out")
+    notes["macro_f1"] = "; ".join(filter(None, (neither, never)))
+    return {**notes, "micro_f1": "equal to the accuracy, as each slice has one label"}
+
+
+def _told(some, labels, what):
+    return f"{len(some)} of {len(labels)} labels {what} ({', '.join(some)})" if some else ""
+
+
+def _line(report):
+    """One row of the model table from a report."""
+    first = report.iloc[0]
+    line = {name: first[name] for name in ("data", "n", "patients", "split", "seed")}
+    rows = report.set_index("metric")
+    for metric in (name for name in TABLE_METRICS if name in rows.index):
+        values = rows.loc[metric, ["estimate", "low", "high"]].astype(float)
+        line |= dict(zip((metric, f"{metric}_low", f"{metric}_high"), values, strict=True))
+    noted = [rows.loc[name, "note"] for name in ("balanced_accuracy", "auroc") if name in rows.index]
+    line["note"] = "; ".join(note for note in noted if note and not note.startswith("positive is"))
+    return line
+
+
+def _common_labels(models, truth, predicted):
+    values = []
+    for name, frame in models.items():
+        try:
+            check_columns(frame, [truth, predicted])
+        except ValueError as error:
+            raise type(error)(f"model {name!r}: {error}") from None
+        values += [*frame[truth].dropna(), *frame[predicted].dropna()]
+    return label_order(values)
+
+
+def _check_same_slices(models, truth):
+    """HemokitError unless all frames hold the same slices with the same true labels."""
+    first, *others = models
+    for name in (first, *others):
+        check_columns(models[name], ["dataset", "slice_id", truth])
+    rows = [models[name][["dataset", "slice_id", truth]] for name in (first, *others)]
+    expected = set(rows[0].itertuples(index=False, name=None))
+    for name, one in zip(others, rows[1:], strict=True):
+        different = expected ^ set(one.itertuples(index=False, name=None))
+        if different:
+            came = f"{first!r} and {name!r} differ in slices or true labels, first at {min(different, key=str)}"
+            raise problem(came, "the same slices for every model", "Judge other slices in a table of their own.")
