@@ -1,0 +1,14 @@
+"""The classical models of the papers on whole slices: scikit-learn and XGBoost, no network.
+
+    pixels = read_pixels(table)                          # uint8 (slices, height * width)
+    features = build_features(pixels)                    # rotated once, and small pixels for the trees
+    predictions = cross_predict("svm_rbf", features, seven_way(table), table)
+
+pixels      slices as rows of 8-bit pixels
+rotation    262,144 pixels to at most as many coordinates as there are slices, without changing an answer
+features    what a model is given: the coordinates, or small pixels
+estimators  what scikit-learn lacks so that coordinates give the answers of the pixels
+models      `MODELS`: every model by name
+running     predictions out of fold, by patient
+tuning      the search for settings, on folds by patient
+"""

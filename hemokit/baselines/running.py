@@ -1,0 +1,200 @@
+"""Predictions out of fold: every slice is predicted by a model that saw no slice of its patient."""
+
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from sklearn.exceptions import ConvergenceWarning
+
+from hemokit.baselines.features import as_features
+from hemokit.baselines.models import model_named
+from hemokit.checks import check_columns, problem
+from hemokit.labels import ANY
+from hemokit.leaks import check_patients
+from hemokit.progress import progress_bar
+from hemokit.splits import folds_by_patient
+
+_IDS = ("dataset", "patient_id", "scan_id", "slice_id", "slice_index")
+
+
+class Fitted(NamedTuple):
+    """One fit: `prediction` (m,) and `probability` float64 (m, classes) of the test rows, and `notes` in words."""
+
+    prediction: np.ndarray
+    probability: np.ndarray
+    notes: tuple
+    estimator: object
+
+
+def cross_predict(model_name, features, labels, patients, *, num_folds=5, seed=0, progress=None, **settings):
+    """Predict every slice with a model that was fitted on the other folds, which hold other patients.
+
+    Args:
+        model_name: a key of `MODELS`.
+        features: `Features`; or `Pixels` or a matrix (n, p), from which they are built (once for several models is
+            faster).
+        labels: one for each row: strings, whole numbers or bools, at least two different ones.
+        patients: a slice table of the same rows, whose ids go into the result, whose column `fold` is used where it
+            has one and whose column `any` deals patients evenly (see `splits.folds_by_patient`); or patient ids
+            alone, strings: then the patients with any other label than the most frequent are dealt evenly.
+        num_folds, seed: of the folds (not used where the table has its own); the seed is the model's too.
+        progress: True or False; None shows a bar for much work.
+        **settings: of the model, see `models`.
+
+    Returns:
+        DataFrame, a row for each row in, in the same order: the ids that are known, `fold`, `label`, `prediction`
+        and `probability_<label>` for every label, sorted (rows sum to 1). attrs["notes"] holds sentences, among them
+        - a label without a training row in a fold: there it has probability 0 and is never predicted;
+        - a label of one patient only: its slices are never in training when they are tested;
+        - a fold with one label in training: it is predicted for all;
+        - a fit that stopped before it converged.
+
+    Raises:
+        HemokitError: numbers of rows that differ, fewer patients than folds, one label only, missing labels or
+            patient ids, NaN in features, and what a model cannot be fitted with.
+    """
+    model, features = model_named(model_name), as_features(features)
+    labels = check_labels(labels, len(features.coordinates))
+    frame = fold_table(labels, patients, num_folds=num_folds, seed=seed)
+    classes, folds = np.unique(labels), frame["fold"].to_numpy()
+    model(**settings)  # a wrong setting is told before the first fit
+    probability, prediction = np.zeros((len(labels), len(classes))), labels.copy()
+    notes = list(_notes_on_patients(labels, frame["patient_id"]))
+    numbers = np.unique(folds)
+    for fold in progress_bar(numbers, total=len(numbers), description=model_name, unit="fold", progress=progress):
+        test = folds == fold
+        fitted = fit_predict(model_name, features, labels, ~test, test, seed=seed, **settings)
+        prediction[test], probability[test] = fitted.prediction, fitted.probability
+        notes += [f"fold {fold}: {note}" for note in fitted.notes]
+    frame["label"], frame["prediction"] = labels, prediction
+    for place, label in enumerate(classes):
+        frame[f"probability_{label}"] = probability[:, place]
+    frame.attrs = {"model": model_name, "settings": settings, "seed": seed, "notes": tuple(notes)}
+    return frame
+
+
+def fit_predict(model_name, features, labels, train, test, *, seed=0, **settings):
+    """Fit a model on some rows and predict others.
+
+    Args:
+        model_name, features, labels, seed, **settings: as `cross_predict`.
+        train, test: bool arrays (n,) or row numbers.
+
+    Returns:
+        `Fitted`; its probabilities have a column for every label of `labels`, sorted, 0 where training has none. With
+        one label in training there is no fit: that label is predicted, and estimator is None.
+
+    Raises:
+        HemokitError: no training rows, and what the model cannot be fitted with.
+    """
+    model, features, labels = model_named(model_name), as_features(features), np.asarray(labels)
+    matrix, classes, known = features.of(model.needs), np.unique(labels), np.unique(labels[train])
+    probability = np.zeros((len(labels[test]), len(classes)))
+    notes = [f"no training row is {label!r}: probability 0" for label in classes.tolist() if label not in known]
+    if not len(known):
+        raise problem("there are no training rows", "at least one", "Use more patients, or fewer folds.")
+    if len(known) == 1:
+        probability[:, classes == known[0]] = 1
+        notes.append(f"all training rows are {known.tolist()[0]!r}: it is predicted for all")
+        return Fitted(np.repeat(known, len(probability)), probability, tuple(notes), None)
+    estimator = model(seed=seed, num_pixels=features.num_pixels if model.needs == "coordinates" else None, **settings)
+    notes += _fit(estimator, matrix[train], labels[train], model_name)
+    notes += [f"{label!r} has no two different training rows: left out" for label in _left_out(estimator)]
+    if len(matrix[test]):
+        probability[:, np.isin(classes, estimator.classes_)] = estimator.predict_proba(matrix[test])
+        return Fitted(estimator.predict(matrix[test]), probability, tuple(notes), estimator)
+    return Fitted(labels[test], probability, tuple(notes), estimator)
+
+
+def fold_table(labels, patients, *, num_folds=5, seed=0):
+    """The ids and the fold of every row, as `cross_predict` and the search for settings use them.
+
+    Args:
+        labels: array (n,).
+        patients, num_folds, seed: as `cross_predict`.
+
+    Returns:
+        DataFrame with the id columns that are known and the int column `fold`.
+
+    Raises:
+        HemokitError: as `splits.folds_by_patient`; another number of rows than labels; a patient in two folds.
+    """
+    if isinstance(patients, pd.DataFrame):
+        check_columns(patients, ["patient_id"])
+        table = patients.reset_index(drop=True)
+    else:
+        table = pd.DataFrame({"patient_id": np.asarray(patients, dtype=object)})
+    if len(table) != len(labels):
+        came = f"there are {len(labels)} labels and {len(table)} patients"
+        raise problem(came, "one of each for every row", "Take both from the same table.")
+    ids = table[[name for name in _IDS if name in table.columns]].copy()
+    if "fold" in table.columns:
+        ids["fold"] = _own_folds(table)
+        return ids
+    if ANY not in table.columns:
+        values, counts = np.unique(labels, return_counts=True)
+        table = table.assign(**{ANY: (labels != values[counts.argmax()]).astype(int)})
+    ids["fold"] = folds_by_patient(table[["patient_id", ANY]], num_folds=num_folds, seed=seed)["fold"].to_numpy()
+    return ids
+
+
+def check_labels(labels, num_rows):
+    """Labels as an array of strings or whole numbers, or HemokitError: missing ones, another length, one label only."""
+    series = pd.Series(np.asarray(labels).ravel() if np.ndim(labels) == 1 else None, dtype=None)
+    if np.ndim(labels) != 1 or len(series) != num_rows:
+        came = f"labels has shape {np.shape(labels)} for {num_rows} rows"
+        raise problem(came, "one label for each row", "Take them from the table that was read.")
+    if series.isna().any():
+        raise problem(f"{int(series.isna().sum())} labels are missing", "one for each row", "Leave these rows out.")
+    array = series.to_numpy()
+    if array.dtype.kind not in "iubf" and not all(isinstance(label, str) for label in array):
+        raise problem("labels mix strings and others", "strings, or whole numbers", "Write all of them as strings.")
+    if array.dtype.kind == "f" and (array != np.rint(array)).any():
+        raise problem(f"labels hold {array[array != np.rint(array)][0]:g}", "names of classes", "Threshold it first.")
+    array = array.astype(int) if array.dtype.kind in "bf" else array.astype(str) if array.dtype.kind == "O" else array
+    if len(np.unique(array)) < 2:
+        came = f"all {num_rows} labels are {array[0]!r}" if num_rows else "there are no rows"
+        raise problem(came, "at least two different labels", "Choose another target, or more patients.")
+    return array.copy()
+
+
+def _own_folds(table):
+    check_patients(table)
+    folds = table["fold"]
+    if not pd.api.types.is_integer_dtype(folds) or folds.nunique() < 2:
+        raise problem("the column fold holds no whole numbers of two folds or more", "fold numbers", "See read_folds.")
+    shared = table.groupby("patient_id")["fold"].nunique()
+    if (shared > 1).any():
+        came = f"patient {shared.index[shared > 1][0]!r} is in {shared.max()} folds"
+        raise problem(came, "each patient in one fold", "Deal patients with folds_by_patient, not slices.")
+    return folds.to_numpy()
+
+
+def _notes_on_patients(labels, patients):
+    counts = pd.DataFrame({"label": labels, "patient": patients.to_numpy()}).groupby("label")["patient"].nunique()
+    for label in counts.index[counts == 1].tolist():
+        yield (
+            f"label {label!r} has one patient: its slices are never in training when they are tested, "
+            "so that none can be predicted right"
+        )
+
+
+def _fit(estimator, rows, labels, name):
+    """Fit in place; return notes of fits that stopped early, and pass other warnings on."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        try:
+            estimator.fit(rows, labels)
+        except (ValueError, np.linalg.LinAlgError) as error:
+            came = f"{name} cannot be fitted on {len(rows)} rows of {len(np.unique(labels))} labels ({error})"
+            raise problem(came, "enough rows for its settings", "Change the settings, or use more slices.") from error
+    early = [one for one in told if issubclass(one.category, ConvergenceWarning)]
+    for one in told:
+        if one not in early:
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+    return ["the fit stopped before it converged: raise max_iter"] if early else []
+
+
+def _left_out(estimator):
+    return np.asarray(getattr(estimator, "left_out_", [])).tolist()
