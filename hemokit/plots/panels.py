@@ -5,13 +5,13 @@ import numpy as np
 from hemokit.checks import check_binary, check_same_shape, problem
 from hemokit.metrics import confusion_counts, dice
 from hemokit.plots.slices import as_image, show_slice, window_title
-from hemokit.plots.style import PREDICTION, TRUTH
+from hemokit.plots.style import PREDICTION, TRUTH, figure_or_new
 
 HEADERS = ("scan", "truth", "prediction", "outcome")
 
 
 def prediction_panels(
-    images, masks, predictions, *, threshold=None, titles=None, metrics=None, window=None, spacing_mm=None
+    images, masks, predictions, *, threshold=None, titles=None, metrics=None, window=None, spacing_mm=None, figure=None
 ):
     """Show slices in rows: scan, truth (orange), prediction, and both outlines with the score.
 
@@ -26,6 +26,7 @@ def prediction_panels(
             the Dice of the slice, "empty: no Dice" where truth and prediction are empty.
         window: `Window` or its name, for Hounsfield units; named once, above all.
         spacing_mm: (slice, row, column); gives pixels their true shape.
+        figure: an empty matplotlib Figure to draw on, which gets its size and layout here; None for a new one.
 
     Returns:
         object array (slices, 4) of Axes.
@@ -34,12 +35,11 @@ def prediction_panels(
         HemokitError: no slice, another number of masks or predictions, shapes that differ, probabilities without
             a threshold or a threshold with masks, values outside [0, 1].
     """
-    import matplotlib.pyplot as plt
-
     _check_numbers(images, {"masks": masks, "predictions": predictions, "titles": titles, "metrics": metrics})
     maps, found = _decide(predictions, threshold)
-    size = (9.6, 2.35 * len(images) + 0.9)
-    figure, grid = plt.subplots(len(images), 4, figsize=size, squeeze=False, layout="constrained")
+    figure = figure_or_new(figure)
+    figure.set(size_inches=(9.6, 2.35 * len(images) + 0.9), layout_engine="constrained")
+    grid = figure.subplots(len(images), 4, squeeze=False)
     for number, axes in enumerate(grid):
         image, mask = as_image(images[number], window)[0], masks[number]
         mask = None if mask is None else check_binary(mask, "mask")

@@ -13,3 +13,12 @@ def axes_or_new(ax):
     import matplotlib.pyplot as plt  # here, because the import takes half a second
 
     return plt.subplots(layout="constrained")[1]
+
+
+def figure_or_new(figure):
+    """`figure` itself, or for None a new one."""
+    if figure is not None:
+        return figure
+    import matplotlib.pyplot as plt
+
+    return plt.figure()

@@ -17,12 +17,19 @@ PHANTOM_SEED = 0  # the same heads whatever the seed of the training, so that ru
 
 
 class Data(NamedTuple):
-    """A slice table, its layout, and in words what the data are ("a synthetic phantom (ct_ich_jpg, 40 patients)")."""
+    """A slice table, its layout, and in words what the data are ("a synthetic phantom (ct_ich_jpg, 40 patients)").
+
+    `name` is short, for tables: "phantom (synthetic), ct_ich_jpg".
+    """
 
     table: pd.DataFrame
     layout: str
     is_phantom: bool
     described: str
+
+    @property
+    def name(self):
+        return f"{'phantom (synthetic)' if self.is_phantom else 'real data'}, {self.layout}"
 
 
 def open_data(root=None, *, patients=40, progress=None):

@@ -27,7 +27,8 @@ class Part(NamedTuple):
 class Judgement(NamedTuple):
     """`tables` by name; `notes` (what was not judged, and why); the rows `judged`, as they are and `called`.
 
-    In `called` the thresholds of each part have made every probability 0 or 1.
+    In `called` the thresholds of each part have made every probability 0 or 1. `data` and `split` are what the tables
+    say of all rows: a short name of the data (of the layout, where no more is known), and "test" or "none".
     """
 
     tables: dict
@@ -35,6 +36,8 @@ class Judgement(NamedTuple):
     judged: pd.DataFrame
     called: pd.DataFrame
     parts: list
+    data: str
+    split: str
 
 
 def read_parts(folder, *, threshold=None):
@@ -103,7 +106,11 @@ def judge(parts, *, seed=0, num_resamples=1000):
         )
     if not tables:
         raise HemokitError(notes[-1])
-    return Judgement(tables, [*said, *notes], frame, called, parts)
+    names = {part.facts.data or part.facts.judged_on.split(";")[0] for part in parts} - {""}
+    data = " and ".join(sorted(names)) or frame["dataset"].iloc[0]
+    tables = {name: table.assign(data=data) for name, table in tables.items()}
+    split = "none" if frame["split"].isna().all() else "test"
+    return Judgement(tables, [*said, *notes], frame, called, parts, data, split)
 
 
 def masked_rows(frame):
@@ -113,6 +120,9 @@ def masked_rows(frame):
         HemokitError: no slice with hemorrhage has one, so that masks cannot be judged.
     """
     known = frame[[one is not None for one in frame["hemorrhage"]]]
+    if not frame["any"].any():
+        came = f"none of the {len(frame)} slices has hemorrhage"
+        raise problem(came, "at least one, to judge masks on", "Judge more patients: another seed, or folds.")
     if not known["any"].any():
         came = f"0 of {int(frame['any'].sum())} slices with hemorrhage have a true mask"
         raise problem(came, "masks to compare with", "The folder holds none.")

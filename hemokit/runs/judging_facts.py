@@ -12,10 +12,14 @@ from hemokit.thresholds import choose_threshold, search_threshold
 
 NAME = "judging.json"
 SCORE = "top_probability"
+TITLE = "# hemokit report"  # how the page of a report begins
 
 
 class Facts(NamedTuple):
-    """`threshold` of pixels and `slice_threshold` of `SCORE`, both with where they come from; data in words; seed."""
+    """`threshold` of pixels and `slice_threshold` of `SCORE`, both with where they come from; data in words; seed.
+
+    `data` is the short name that stands in tables: "phantom (synthetic), ct_ich_jpg".
+    """
 
     threshold: float | None = None
     slice_threshold: float | None = None
@@ -23,6 +27,7 @@ class Facts(NamedTuple):
     trained_on: str = ""
     judged_on: str = ""
     seed: int | None = None
+    data: str = ""
 
 
 def choose_on_validation(predictions, facts):
@@ -77,7 +82,7 @@ def read_facts(folder):
     if not path.is_file():
         return None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = {"data": "", **json.loads(path.read_text(encoding="utf-8"))}
         facts = Facts(**{name: content[name] for name in Facts._fields})
     except (OSError, ValueError, KeyError, TypeError):
         raise problem("a file that cannot be read", "what hemokit wrote", "Predict again.", file=path) from None
@@ -86,3 +91,9 @@ def read_facts(folder):
         if value is not None and not (isinstance(value, Real) and 0 <= value <= 1):
             raise problem(f"{name} is {value!r}", "a number from 0 to 1", "Predict again.", file=path)
     return facts
+
+
+def is_report(folder):
+    """Whether a folder is a report of `reports.write_report`."""
+    page = Path(folder) / "report.md"
+    return page.is_file() and page.read_bytes().startswith(TITLE.encode())

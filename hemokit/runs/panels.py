@@ -44,10 +44,7 @@ def write_panels(model, table, predictions, facts, folder, *, channels, **shape)
         channels: list of `channels.Channel`; the first one is shown, and named.
         **shape: image_size, batch_size and windows, as `SliceBatches`.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
+    from matplotlib.figure import Figure  # an object of its own: no window, and no other figures are touched
 
     ids = choose_slices(predictions)
     rows = table.set_index("slice_id", drop=False).loc[ids].reset_index(drop=True)
@@ -56,11 +53,11 @@ def write_panels(model, table, predictions, facts, folder, *, channels, **shape)
         np.concatenate(arrays) for arrays in zip(*map(batches.__getitem__, range(len(batches))), strict=True)
     )
     maps = np.concatenate([np.asarray(model.predict_on_batch(one[None]), np.float32) for one in images])
-    grid = prediction_panels(images[..., :1], masks[..., 0], maps, threshold=facts.threshold, titles=ids)
-    figure = grid[0, 0].figure
+    figure = Figure()
+    shown = {"threshold": facts.threshold, "titles": ids, "figure": figure}
+    prediction_panels(images[..., :1], masks[..., 0], maps, **shown)
     figure.suptitle(f"{channels[0]}; {facts.judged_on}\n{NOTICE}", fontsize="medium")
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=100)
-    plt.close(figure)
     with write_whole(Path(folder) / NAME, "wb") as stream:
         stream.write(picture.getvalue())

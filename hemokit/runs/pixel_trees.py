@@ -53,7 +53,7 @@ def train_trees(table, run_dir, *, source, image_size=128, windows=("brain_wide"
     trees = Trees(_fit(rows["train"], image_size, windows, seed), image_size, tuple(windows))
     frames = [predict_trees(trees, rows[name]) for name in ("validation", "test")]
     predictions = pd.concat(frames, ignore_index=True)
-    facts = choose_on_validation(predictions, Facts(trained_on=source, judged_on=source, seed=seed))[0]
+    facts = choose_on_validation(predictions, Facts(trained_on=source, judged_on=source, seed=seed, data=source))[0]
     settings = {"system": "trees", "data": source, "image_size": image_size, "windows": list(windows), "seed": seed}
     with write_whole(Path(run_dir) / "run.json") as stream:
         json.dump({"notice": NOTICE, "settings": {"seed": seed, "settings": settings}}, stream, indent=2)

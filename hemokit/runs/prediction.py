@@ -44,8 +44,9 @@ def predict_folder(run_dir, data, out, *, batch_size=16):
     shape["windows"] = windows_for(channels, data.layout)
     predictions = _predict(load(run_dir), data.table.drop(columns="split", errors="ignore"), shape)
     judged = f"{data.described}; {SEEN}" if were_seen(predictions, read_predictions(run_dir)) else data.described
-    write_judged(predictions, facts._replace(judged_on=judged), out)
-    return predictions, facts._replace(judged_on=judged)
+    facts = facts._replace(judged_on=judged, data=data.name)
+    write_judged(predictions, facts, out)
+    return predictions, facts
 
 
 def were_seen(predictions, own):

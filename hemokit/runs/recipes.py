@@ -148,7 +148,7 @@ def train_recipe(table, name, recipe, *, runs, source, seed=0):
 
 def keep_predictions(predictions, run_dir, *, source, seed=0):
     """Write predictions and, beside them, the thresholds that their validation rows give; returns the `Facts`."""
-    facts = Facts(trained_on=source, judged_on=source, seed=seed)
+    facts = Facts(trained_on=source, judged_on=source, seed=seed, data=source)
     facts = choose_on_validation(predictions, facts)[0]
     write_judged(predictions, facts, run_dir)
     return facts

@@ -7,27 +7,26 @@ from pathlib import Path
 
 import pandas as pd
 
-from hemokit import evaluation, plots
+from hemokit import evaluation
 from hemokit.checks import problem
 from hemokit.files import write_whole_folder
-from hemokit.predictions import NOTICE, counts_at
-from hemokit.runs.judging import masked_rows, whole_scans
-from hemokit.runs.judging_facts import SCORE
+from hemokit.predictions import NOTICE
+from hemokit.runs.figures import alt_text, draw_picture, pictures
+from hemokit.runs.judging_facts import TITLE, is_report
 
-TITLE = "# hemokit report"
 HEADLINES = (("slices", "auroc"), ("slices", "sensitivity"), ("slices", "specificity"), ("scans", "auroc"))
 HEADLINES += (("segmentation", "dice"), ("segmentation", "iou"), ("segmentation", "area_correlation"))
-_SHARED = ("data", "split", "seed", "confidence", "undefined")  # columns that are told once, above the tables
+_SHARED = ("data", "split", "seed", "confidence", "undefined")  # columns that the line above a table tells
 
 
 def facts_lines(judgement):
     """What stands above the tables: data, n, split, seed, thresholds."""
     frame, facts = judgement.judged, [part.facts for part in judgement.parts]
     known = frame["patient_id"].dropna().nunique()
-    splits = "the split test" if frame["split"].notna().all() else "no split"
+    splits = "no split" if judgement.split == "none" else f"the split {judgement.split}"
     lines = [f"{NOTICE[0].upper()}{NOTICE[1:]}.", ""]
     lines += [f"Trained on: {text}" for text in sorted({one.trained_on for one in facts if one.trained_on})]
-    judged = sorted({one.judged_on for one in facts if one.judged_on}) or [f"data of the layout {frame['dataset'][0]}"]
+    judged = sorted({one.judged_on for one in facts if one.judged_on}) or [f"data of the layout {judgement.data}"]
     lines.append(f"Judged on: {'; '.join(judged)}: {len(frame)} slices of {known} patients, {splits}")
     for part in judgement.parts:
         name = f" ({part.folder.name})" if len(judgement.parts) > 1 else ""
@@ -67,12 +66,36 @@ def table_text(name, table):
 
 
 def report_text(judgement):
-    """report.md."""
+    """report.md without its figures: what is printed."""
+    return _page(judgement, {})
+
+
+def origin_line(table):
+    """What stands above a table: its data, n, split and seed."""
+    first = table.iloc[0]
+    counts = sorted(set(table["n"])) if "metric" in table.columns else [table["n"].sum()]  # bins hold parts of all
+    n = " or ".join(f"{one}" for one in counts)
+    patients = f" of {first['patients']} patients" if first["patients"] else ", patients not known"
+    return f"Data: {first['data']}; n: {n} {first['unit']}{patients}; split: {first['split']}; seed: {first['seed']}."
+
+
+def _page(judgement, drawn):
+    """report.md with figures: `drawn` is a dict name -> `figures.Picture`."""
     parts = [TITLE, "  \n".join(facts_lines(judgement))]
-    parts += [f"## {name}\n\n```text\n{table_text(name, table)}\n```" for name, table in judgement.tables.items()]
+    for name, table in judgement.tables.items():
+        parts += [f"## {name}", origin_line(table), f"```text\n{table_text(name, table)}\n```"]
+        parts += _links(judgement, drawn, name)
+    if "threshold" in drawn:
+        parts += ["## thresholds", *_links(judgement, drawn, "thresholds")]
     if judgement.notes:
         parts.append("## Notes\n\n" + "\n".join(f"- {note}" for note in judgement.notes))
     return "\n\n".join(parts) + "\n"
+
+
+def _links(judgement, drawn, table):
+    """The figures that belong to a table, as Markdown."""
+    chosen = {name: picture for name, picture in drawn.items() if picture.table == table}
+    return [f"![{alt_text(picture, judgement)}]({name}.png)" for name, picture in chosen.items()]
 
 
 def write_report(judgement, out):
@@ -82,7 +105,7 @@ def write_report(judgement, out):
         HemokitError: `out` is something else than a report.
     """
     out = Path(out)
-    if out.exists() and not _is_report(out):
+    if out.exists() and not is_report(out):
         raise problem(f"{out} is there and is no report", "a new folder", "Choose another --out.")
     if not out.exists():
         with write_whole_folder(out) as folder:
@@ -103,62 +126,10 @@ def write_report(judgement, out):
     return out
 
 
-def _is_report(folder):
-    page = folder / "report.md"
-    return page.is_file() and page.read_bytes().startswith(TITLE.encode())
-
-
 def _fill(judgement, folder):
-    (folder / "report.md").write_text(report_text(judgement), encoding="utf-8")
+    drawn = pictures(judgement)
+    (folder / "report.md").write_text(_page(judgement, drawn), encoding="utf-8")
     for name, table in judgement.tables.items():
         table.assign(notice=NOTICE).to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
-    _draw_all(judgement, folder)
-
-
-def _draw_all(judgement, folder):
-    """Every figure that the tables allow."""
-    import matplotlib
-
-    matplotlib.use("Agg")  # no window, on any machine
-    import matplotlib.pyplot as plt
-
-    for name, draw in _figures(judgement).items():
-        figure = draw().figure
-        figure.supxlabel(NOTICE, x=0.99, ha="right", fontsize=6, color="0.4")  # the layout leaves room for it
-        figure.savefig(folder / f"{name}.png", dpi=120)
-        plt.close(figure)
-
-
-def _figures(judgement):
-    """dict name -> function that draws it."""
-    frame, parts, figures = judgement.judged, judgement.parts, {}
-    truth, scores = frame["any"].to_numpy(int), frame[SCORE].to_numpy(float)
-    chosen = parts[0].facts.slice_threshold if len(parts) == 1 else None
-    chosen = chosen if chosen is not None and (scores >= chosen).any() else None
-    if 0 < truth.sum() < len(truth):
-        points = evaluation.pr_points(truth, scores), evaluation.roc_points(truth, scores)
-        how = {"chosen": chosen, "title": f"Slices with hemorrhage ({len(frame)} slices)"}
-        figures["slices_pr"] = lambda: plots.pr_curve(points[0], no_skill=truth.mean(), **how)
-        figures["slices_roc"] = lambda: plots.roc_curve(points[1], **how)
-    if "calibration" in judgement.tables:
-        figures["calibration"] = lambda: plots.calibration_plot(judgement.tables["calibration"])
-    if len(parts) == 1 and parts[0].search is not None:
-        table, threshold = parts[0].search.table, parts[0].facts.threshold
-        figures["threshold"] = lambda: plots.threshold_curves(table, threshold, title="Pixels of the validation rows")
-    if "segmentation" in judgement.tables:
-        figures["areas"] = lambda: plots.area_scatter(*_areas(judgement), unit="pixels of the model")
-    if "volumes" in judgement.tables and judgement.tables["volumes"]["n"].iloc[0] > 1:
-        figures["volumes"] = lambda: plots.bland_altman(*_volumes(judgement))
-    return figures
-
-
-def _areas(judgement):
-    """True and predicted area of each slice in pixels of the model."""
-    counts = counts_at(masked_rows(judgement.called), 0.5)
-    return counts.tp + counts.fn, counts.tp + counts.fp
-
-
-def _volumes(judgement):
-    """True and predicted volume of each scan in mL, where both are known."""
-    table = evaluation.volume_table(whole_scans(judgement.called), threshold=0.5).dropna(subset=["true_ml"])
-    return table["true_ml"], table["predicted_ml"]
+    for name, picture in drawn.items():
+        draw_picture(picture, judgement).savefig(folder / f"{name}.png", dpi=120)

@@ -152,7 +152,7 @@ def _predict(table, channels, out, recipe, data):
         rows = table[table["split"] == name].reset_index(drop=True)
         parts.append(predict(model, SliceBatches(rows, target="mask", **shape), rows))
     predictions = pd.concat(parts, ignore_index=True)
-    facts = Facts(trained_on=data.described, judged_on=data.described, seed=recipe.seed)
+    facts = Facts(trained_on=data.described, judged_on=data.described, seed=recipe.seed, data=data.name)
     facts, _ = choose_on_validation(predictions, facts)
     write_judged(predictions, facts, out)
     write_panels(model, table, predictions, facts, out, channels=channels, **shape)
