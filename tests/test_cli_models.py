@@ -98,6 +98,9 @@ def test_predict_and_evaluate_another_folder(run, tmp_path, capsys):
     said = capsys.readouterr().out
     assert "## volumes" in said and "no split" in said and "(highest F1)" in said
     assert (out / "report" / "volumes.png").is_file()
+    assert main(["predict", str(run[0]), "--data", str(nifti), "--out", str(out)]) == 0
+    assert "the report of earlier predictions is removed" in capsys.readouterr().out
+    assert not (out / "report").exists()
 
 
 @needs_tensorflow

@@ -204,6 +204,20 @@ def test_killed_writers_leave_no_stale_threshold(tmp_path, monkeypatch):
     assert read_facts(tmp_path) is None
 
 
+def test_no_report_of_other_predictions_stays(run):
+    """New predictions in a folder take the report of the old ones away; a folder that is no report stays."""
+    judgement = judge(read_parts(run), num_resamples=100)
+    write_report(judgement, run / "report")
+    assert write_report(judgement, run / "other").is_dir()
+    write_judged(predictions_of(seed=3), Facts(0.4, 0.5), run)
+    there = {path.name for path in run.iterdir()}
+    assert there == {"other", "predictions.csv", "histograms.npz", "judging.json"}
+    (run / "report").mkdir()
+    (run / "report" / "mine.txt").write_text("of the user")
+    write_judged(predictions_of(seed=3), Facts(0.4, 0.5), run)
+    assert (run / "report" / "mine.txt").is_file()
+
+
 def test_a_given_threshold_stands_in(run):
     """--threshold takes the place of the run's; one between two bins is refused."""
     (part,) = read_parts(run, threshold=0.25)

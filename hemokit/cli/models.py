@@ -153,10 +153,11 @@ def evaluate(
     Writes report.md, tables as CSV and figures. For education only, not a medical device.
     """
     from hemokit.runs.judging import judge, read_parts
+    from hemokit.runs.judging_facts import REPORT
     from hemokit.runs.reports import report_text, write_report
 
     judgement = judge(read_parts(folder, threshold=threshold), seed=seed)
-    written = write_report(judgement, folder / "report" if out is None else out)
+    written = write_report(judgement, folder / REPORT if out is None else out)
     print(report_text(judgement))
     print(f"Wrote the report and its figures to {written}")
 

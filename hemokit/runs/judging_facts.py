@@ -1,6 +1,9 @@
 """judging.json, beside predictions: the thresholds from validation rows, and what a reader must know of the run."""
 
 import json
+import os
+import shutil
+import tempfile
 from numbers import Real
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +16,7 @@ from hemokit.thresholds import choose_threshold, search_threshold
 NAME = "judging.json"
 SCORE = "top_probability"
 TITLE = "# hemokit report"  # how the page of a report begins
+REPORT = "report"  # its folder, beside the predictions that it is about
 
 
 class Facts(NamedTuple):
@@ -58,11 +62,28 @@ def choose_on_validation(predictions, facts):
 def write_judged(predictions, facts, folder):
     """Write a predictions frame and its facts; judging.json comes last, so that it is never beside others' predictions.
 
-    Without it, whoever reads a folder whose writer was killed has no threshold, instead of a wrong one.
+    Without it, whoever reads a folder whose writer was killed has no threshold, instead of a wrong one. What was made
+    of earlier predictions in this folder goes before them.
     """
-    (Path(folder) / NAME).unlink(missing_ok=True)
+    remove_judged(folder)
     write_predictions(predictions, folder)
     write_facts(facts, folder)
+
+
+def remove_judged(folder):
+    """Delete what was made of the predictions in a folder: judging.json, and report/ if it is a report.
+
+    Returns:
+        whether a report was there.
+    """
+    folder = Path(folder)
+    (folder / NAME).unlink(missing_ok=True)
+    if not is_report(folder / REPORT):
+        return False
+    away = Path(tempfile.mkdtemp(dir=folder, prefix=f".{REPORT}.", suffix=".part"))
+    os.rename(folder / REPORT, away / REPORT)  # gone in one step: half a report would be taken for another's folder
+    shutil.rmtree(away)
+    return True
 
 
 def write_facts(facts, folder):

@@ -12,7 +12,7 @@ from hemokit.labels import ANY
 from hemokit.predictions import read_predictions
 from hemokit.runs.channels import Channel, windows_for
 from hemokit.runs.data import has_truth
-from hemokit.runs.judging_facts import SCORE, read_facts, write_judged
+from hemokit.runs.judging_facts import SCORE, read_facts, remove_judged, write_judged
 from hemokit.training import load, predict
 from hemokit.training.run_record import RECORD, read_record
 
@@ -25,7 +25,8 @@ def predict_folder(run_dir, data, out, *, batch_size=16):
     Args:
         run_dir: what `hemokit train` wrote.
         data: `data.Data` of the folder. Where a true mask is known, pixels in it are counted apart.
-        out: folder to write: predictions.csv, histograms.npz, judging.json (the thresholds of the run).
+        out: folder to write: predictions.csv, histograms.npz, judging.json (the thresholds of the run). A report in
+            it, of earlier predictions, is removed.
         batch_size: slices a batch.
 
     Returns:
@@ -45,6 +46,8 @@ def predict_folder(run_dir, data, out, *, batch_size=16):
     predictions = _predict(load(run_dir), data.table.drop(columns="split", errors="ignore"), shape)
     judged = f"{data.described}; {SEEN}" if were_seen(predictions, read_predictions(run_dir)) else data.described
     facts = facts._replace(judged_on=judged, data=data.name)
+    if remove_judged(out):
+        print(f"{out}: the report of earlier predictions is removed; hemokit evaluate makes one of these.", flush=True)
     write_judged(predictions, facts, out)
     return predictions, facts
 

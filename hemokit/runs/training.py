@@ -13,7 +13,8 @@ from hemokit.predictions import NOTICE
 from hemokit.runs.channels import channels_of, windows_for
 from hemokit.runs.data import keep_masked, split_lines, with_split
 from hemokit.runs.judging import judge, read_parts
-from hemokit.runs.judging_facts import NAME, Facts, choose_on_validation, write_judged
+from hemokit.runs.judging_facts import REPORT, Facts, choose_on_validation, remove_judged, write_judged
+from hemokit.runs.panels import NAME as PANELS
 from hemokit.runs.panels import write_panels
 from hemokit.runs.reports import facts_lines, headline, write_report
 from hemokit.splits import balance
@@ -107,7 +108,7 @@ def train_folds(data, out, recipe, *, num_folds=5):
 def report_run(out, *, seed=0):
     """Judge the predictions of a run, write out/report and print the figures to look at first."""
     judgement = judge(read_parts(out), seed=seed)
-    folder = write_report(judgement, Path(out) / "report")
+    folder = write_report(judgement, Path(out) / REPORT)
     print(*facts_lines(judgement), "", headline(judgement).to_string(index=False), sep="\n")
     print(*judgement.notes, f"The whole report: {folder / 'report.md'}", sep="\n", flush=True)
     return judgement
@@ -144,7 +145,8 @@ def _fit(table, windows, out, recipe, told):
 
 def _predict(table, channels, out, recipe, data):
     """Write predictions of the validation and the test rows, their thresholds from the validation rows, and panels."""
-    (Path(out) / NAME).unlink(missing_ok=True)  # its thresholds are of the model before
+    remove_judged(out)  # it is of the model before, and so are the panels
+    (Path(out) / PANELS).unlink(missing_ok=True)
     shape = {"image_size": recipe.image_size, "batch_size": recipe.batch_size}
     shape["windows"] = windows_for(channels, data.layout)
     model, parts = load(out), []
