@@ -1,5 +1,6 @@
 """Runs without a model: channels, splits with their account, judging from files, reports."""
 
+import json
 import os
 import re
 from pathlib import Path
@@ -26,7 +27,7 @@ from hemokit.runs.judging_facts import (
     write_judged,
 )
 from hemokit.runs.panels import choose_slices
-from hemokit.runs.reports import headline, report_text, write_report
+from hemokit.runs.reports import facts_lines, headline, report_text, write_report
 from hemokit.tables import account
 from hemokit.windows import BRAIN, BRAIN_WIDE, Window
 
@@ -184,6 +185,23 @@ def test_folds_are_judged_together(tmp_path):
     found = judgement.tables["segmentation"].set_index("metric").loc["dice"]
     assert found["estimate"] == pytest.approx(2 * tp / (tp + fp + positive)) and found["patients"] == 16
     assert "Each fold's own threshold" in judgement.notes[0]
+
+
+def test_missing_folds_are_told(tmp_path):
+    """Which folds of a run are not there is said above the tables; one fold for itself lacks none."""
+    record = {"settings": {"settings": {"split": {"fold": 0, "num_folds": 4}}}}
+    for fold in (0, 2):
+        frames = predictions_of(seed=fold, split="validation", prefix="v"), predictions_of(seed=fold, prefix=f"f{fold}")
+        write_predictions(pd.concat(frames, ignore_index=True), tmp_path / f"fold_{fold}")
+        (tmp_path / f"fold_{fold}" / "run.json").write_text(json.dumps(record))
+    (tmp_path / "fold_3").mkdir()
+    said = "2 of 4 folds are missing (fold_1, fold_3): their patients are not in here."
+    judgement = judge(read_parts(tmp_path), num_resamples=100)
+    assert said in facts_lines(judgement) and said in report_text(judgement)
+    assert not read_parts(tmp_path / "fold_0")[0].missing
+    for fold in (0, 2):
+        (tmp_path / f"fold_{fold}" / "run.json").unlink()
+    assert read_parts(tmp_path)[0].missing == ("fold_3",)
 
 
 def test_folds_beside_a_single_run_are_refused(tmp_path):

@@ -9,19 +9,25 @@ import pandas as pd
 from hemokit import evaluation
 from hemokit.checks import HemokitError, check_columns, problem
 from hemokit.predictions import NUM_BINS, read_predictions
-from hemokit.runs.judging_facts import SCORE, Facts, choose_on_validation, read_facts
+from hemokit.runs.judging_facts import SCORE, Facts, choose_on_validation, planned_folds, read_facts
 
 CALLS = "probability_called"  # 1.0 where the slice score reaches its threshold
 CALLED = ("sensitivity", "specificity", "precision", "f1", "accuracy", "balanced_accuracy")
 
 
 class Part(NamedTuple):
-    """Predictions of one model with its thresholds; a run over folds has several. `search` is None if none was made."""
+    """Predictions of one model with its thresholds; a run over folds has several.
+
+    `search` is None if none was made. `missing` names the folds of the same run that have no predictions (yet), and
+    `num_folds` says how many there are in all; 0 where the part is no fold.
+    """
 
     folder: Path
     predictions: pd.DataFrame
     facts: Facts
     search: object = None
+    missing: tuple = ()
+    num_folds: int = 0
 
 
 class Judgement(NamedTuple):
@@ -62,7 +68,8 @@ def read_parts(folder, *, threshold=None):
     if not places:
         remedy = "Give the folder that hemokit train or hemokit predict wrote."
         raise problem("there are no predictions", "predictions.csv and histograms.npz", remedy, file=folder)
-    return [_read_part(place, threshold) for place in places]
+    told = _told_of_folds(folder, folds) if folds else {}
+    return [_read_part(place, threshold)._replace(**told) for place in places]
 
 
 def judge(parts, *, seed=0, num_resamples=1000):
@@ -134,6 +141,15 @@ def whole_scans(frame):
     kept = masked_rows(frame)
     unknown = frame["scan_id"][~frame["slice_id"].isin(kept["slice_id"])]
     return kept[~kept["scan_id"].isin(unknown)].reset_index(drop=True)
+
+
+def _told_of_folds(folder, done):
+    """How many folds the run in a folder has by its own record, and which of them have no predictions."""
+    done = {path.parent.name for path in done}
+    counted = [planned_folds(one) for one in folder.glob("fold_*") if one.is_dir()]
+    names = {f"fold_{fold}" for fold in range(max(counted, default=0))}
+    names |= {one.name for one in folder.glob("fold_*") if one.is_dir()}  # begun, and of an unknown number
+    return {"missing": tuple(sorted(names - done, key=lambda name: (len(name), name))), "num_folds": len(names)}
 
 
 def _read_part(folder, threshold):

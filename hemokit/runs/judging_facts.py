@@ -114,6 +114,15 @@ def read_facts(folder):
     return facts
 
 
+def planned_folds(run_dir):
+    """How many folds a run is one of, as its run.json says; 0 where it is none, or says nothing."""
+    try:
+        record = json.loads((Path(run_dir) / "run.json").read_text(encoding="utf-8"))
+        return int(record["settings"]["settings"]["split"]["num_folds"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
+
+
 def is_report(folder):
     """Whether a folder is a report of `reports.write_report`."""
     page = Path(folder) / "report.md"

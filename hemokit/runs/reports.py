@@ -28,6 +28,12 @@ def facts_lines(judgement):
     lines += [f"Trained on: {text}" for text in sorted({one.trained_on for one in facts if one.trained_on})]
     judged = sorted({one.judged_on for one in facts if one.judged_on}) or [f"data of the layout {judgement.data}"]
     lines.append(f"Judged on: {'; '.join(judged)}: {len(frame)} slices of {known} patients, {splits}")
+    if judgement.parts[0].missing:
+        missing, count = judgement.parts[0].missing, judgement.parts[0].num_folds
+        names = ", ".join(missing)
+        lines.append(
+            f"{len(missing)} of {count} folds are missing ({', '.join(missing)}): their patients are not in here."
+        )
     for part in judgement.parts:
         name = f" ({part.folder.name})" if len(judgement.parts) > 1 else ""
         slices = "none" if part.facts.slice_threshold is None else f"{part.facts.slice_threshold:.3g}"
