@@ -29,14 +29,12 @@ class Model(NamedTuple):
     """One entry of `MODELS`.
 
     `build(seed)` makes the estimator; `needs` is "coordinates" or "pixels" (see `Features`); `grid` maps parameters to
-    the values to try; `paper` is the model's name in `evaluation.papers` where a paper has a figure for it; `source`
-    says who used it, and how.
+    the values to try; `source` says who used it, and how (their figures: `evaluation.papers.baseline_text`).
     """
 
     build: Callable
     needs: str
     grid: dict
-    paper: str
     source: str
 
     def __call__(self, seed=0, num_pixels=None, **settings):
@@ -77,45 +75,40 @@ def _dummy(strategy):
 
 
 MODELS = {
-    "most_frequent": Model(_dummy("most_frequent"), "coordinates", {}, "", "no model: the most frequent class"),
-    "stratified": Model(_dummy("stratified"), "coordinates", {}, "", "no model: classes at random, as frequent"),
-    "logistic": Model(
-        _logistic, "coordinates", {"C": [1e-4, 1e-2, 1.0]}, "logistic", "northeastern; L2, lbfgs, multinomial"
-    ),
+    "most_frequent": Model(_dummy("most_frequent"), "coordinates", {}, "no model: the most frequent class"),
+    "stratified": Model(_dummy("stratified"), "coordinates", {}, "no model: classes at random, as frequent"),
+    "logistic": Model(_logistic, "coordinates", {"C": [1e-4, 1e-2, 1.0]}, "northeastern; L2, lbfgs, multinomial"),
     "logistic_ovr": Model(
         lambda seed: OneVsRestClassifier(_logistic(seed)),
-        *("coordinates", {"estimator__C": [1e-4, 1e-2, 1.0]}),
-        *("logistic, one against the rest", "math7243; one L2 model for each class"),
+        *("coordinates", {"estimator__C": [1e-4, 1e-2, 1.0]}, "math7243; one L2 model for each class"),
     ),
     "lda": Model(
         lambda seed: shrunk_lda(),
         *("coordinates", {"covariance_estimator__shrinkage": [0.1, 0.5, 0.9]}),
-        *("LDA", "northeastern; shrinkage is our choice"),
+        "northeastern; shrinkage is our choice",
     ),
     "qda": Model(
         lambda seed: ShrunkQDA(),
         *("coordinates", {"shrinkage": [0.1, 0.5, 0.9]}),
-        *("QDA", "math7243, one window at a time, two classes; shrinkage is our choice"),
+        "math7243, one window at a time, two classes; shrinkage is our choice",
     ),
-    "knn": Model(
-        lambda seed: KNeighborsClassifier(), "coordinates", {"n_neighbors": [1, 5, 15]}, "kNN", "northeastern"
-    ),
+    "knn": Model(lambda seed: KNeighborsClassifier(), "coordinates", {"n_neighbors": [1, 5, 15]}, "northeastern"),
     "pca_knn": Model(
         _pca_knn,
         *("coordinates", {"pca__n_components": [20, 50], "knn__n_neighbors": [5, 15]}),
-        *("kNN after PCA", "math7243; 50 components are our choice"),
+        "math7243; 50 components are our choice",
     ),
-    "svm_rbf": Model(lambda seed: RbfSVC(), "coordinates", {"C": [1.0, 10.0, 100.0]}, "SVM", "northeastern, math7243"),
+    "svm_rbf": Model(lambda seed: RbfSVC(), "coordinates", {"C": [1.0, 10.0, 100.0]}, "northeastern, math7243"),
     "tree": Model(
         lambda seed: DecisionTreeClassifier(random_state=seed),
-        *("pixels", {"max_depth": [4, 8, None], "min_samples_leaf": [1, 10]}, "decision tree", "math7243"),
+        *("pixels", {"max_depth": [4, 8, None], "min_samples_leaf": [1, 10]}, "math7243"),
     ),
     "random_forest": Model(
-        _forest, "pixels", {"max_depth": [8, None], "min_samples_leaf": [1, 5]}, "random forest", "both papers"
+        _forest, "pixels", {"max_depth": [8, None], "min_samples_leaf": [1, 5]}, "northeastern, math7243"
     ),
     "xgboost": Model(
         lambda seed: NamedXGB(random_state=seed),
-        *("pixels", {"max_depth": [3, 6], "learning_rate": [0.1, 0.3]}, "XGBoost", "northeastern"),
+        *("pixels", {"max_depth": [3, 6], "learning_rate": [0.1, 0.3]}, "northeastern"),
     ),
 }
 

@@ -1,6 +1,8 @@
 """Predictions out of fold: every slice is predicted by a model that saw no slice of its patient."""
 
 import warnings
+from contextlib import contextmanager
+from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
@@ -27,7 +29,9 @@ class Fitted(NamedTuple):
     estimator: object
 
 
-def cross_predict(model_name, features, labels, patients, *, num_folds=5, seed=0, progress=None, **settings):
+def cross_predict(
+    model_name, features, labels, patients, *, num_folds=5, seed=0, progress=None, choose=None, **settings
+):
     """Predict every slice with a model that was fitted on the other folds, which hold other patients.
 
     Args:
@@ -40,10 +44,13 @@ def cross_predict(model_name, features, labels, patients, *, num_folds=5, seed=0
             alone, strings: then the patients with any other label than the most frequent are dealt evenly.
         num_folds, seed: of the folds (not used where the table has its own); the seed is the model's too.
         progress: True or False; None shows a bar for much work.
+        choose: None, or a function that takes the training rows of a fold (bool array) and returns a dict of
+            settings for it, chosen on these rows alone; see `tuning.cross_predict_tuned`.
         **settings: of the model, see `models`.
 
     Returns:
-        DataFrame, a row for each row in, in the same order: the ids that are known, `fold`, `label`, `prediction`
+        DataFrame, a row for each row in, in the same order: the ids that are known, `split` ("folds", as these are
+        predictions out of fold), `fold`, `label`, `prediction`
         and `probability_<label>` for every label, sorted (rows sum to 1). attrs["notes"] holds sentences, among them
         - a label without a training row in a fold: there it has probability 0 and is never predicted;
         - a label of one patient only: its slices are never in training when they are tested;
@@ -61,16 +68,19 @@ def cross_predict(model_name, features, labels, patients, *, num_folds=5, seed=0
     model(**settings)  # a wrong setting is told before the first fit
     probability, prediction = np.zeros((len(labels), len(classes))), labels.copy()
     notes = list(_notes_on_patients(labels, frame["patient_id"]))
-    numbers = np.unique(folds)
+    numbers, chosen = np.unique(folds), {}
     for fold in progress_bar(numbers, total=len(numbers), description=model_name, unit="fold", progress=progress):
         test = folds == fold
-        fitted = fit_predict(model_name, features, labels, ~test, test, seed=seed, **settings)
+        chosen[int(fold)] = {**settings, **({} if choose is None else choose(~test))}
+        fitted = fit_predict(model_name, features, labels, ~test, test, seed=seed, **chosen[int(fold)])
         prediction[test], probability[test] = fitted.prediction, fitted.probability
         notes += [f"fold {fold}: {note}" for note in fitted.notes]
+    frame.insert(frame.columns.get_loc("fold"), "split", "folds")
     frame["label"], frame["prediction"] = labels, prediction
     for place, label in enumerate(classes):
         frame[f"probability_{label}"] = probability[:, place]
-    frame.attrs = {"model": model_name, "settings": settings, "seed": seed, "notes": tuple(notes)}
+    used = settings if choose is None else chosen
+    frame.attrs = {"model": model_name, "settings": used, "seed": seed, "notes": tuple(notes)}
     return frame
 
 
@@ -99,12 +109,14 @@ def fit_predict(model_name, features, labels, train, test, *, seed=0, **settings
         notes.append(f"all training rows are {known.tolist()[0]!r}: it is predicted for all")
         return Fitted(np.repeat(known, len(probability)), probability, tuple(notes), None)
     estimator = model(seed=seed, num_pixels=features.num_pixels if model.needs == "coordinates" else None, **settings)
-    notes += _fit(estimator, matrix[train], labels[train], model_name)
+    with _told(notes, f"{model_name} cannot be fitted on {len(labels[train])} rows of {len(known)} labels"):
+        estimator.fit(matrix[train], labels[train])
+        prediction = labels[test].copy()
+        if len(prediction):
+            prediction = estimator.predict(matrix[test])
+            probability[:, np.isin(classes, estimator.classes_)] = estimator.predict_proba(matrix[test])
     notes += [f"{label!r} has no two different training rows: left out" for label in _left_out(estimator)]
-    if len(matrix[test]):
-        probability[:, np.isin(classes, estimator.classes_)] = estimator.predict_proba(matrix[test])
-        return Fitted(estimator.predict(matrix[test]), probability, tuple(notes), estimator)
-    return Fitted(labels[test], probability, tuple(notes), estimator)
+    return Fitted(prediction, probability, tuple(notes), estimator)
 
 
 def fold_table(labels, patients, *, num_folds=5, seed=0):
@@ -141,22 +153,23 @@ def fold_table(labels, patients, *, num_folds=5, seed=0):
 
 def check_labels(labels, num_rows):
     """Labels as an array of strings or whole numbers, or HemokitError: missing ones, another length, one label only."""
-    series = pd.Series(np.asarray(labels).ravel() if np.ndim(labels) == 1 else None, dtype=None)
-    if np.ndim(labels) != 1 or len(series) != num_rows:
+    if np.ndim(labels) != 1 or len(labels) != num_rows:
         came = f"labels has shape {np.shape(labels)} for {num_rows} rows"
         raise problem(came, "one label for each row", "Take them from the table that was read.")
+    series = pd.Series(list(labels), dtype=object)
     if series.isna().any():
         raise problem(f"{int(series.isna().sum())} labels are missing", "one for each row", "Leave these rows out.")
-    array = series.to_numpy()
-    if array.dtype.kind not in "iubf" and not all(isinstance(label, str) for label in array):
-        raise problem("labels mix strings and others", "strings, or whole numbers", "Write all of them as strings.")
-    if array.dtype.kind == "f" and (array != np.rint(array)).any():
-        raise problem(f"labels hold {array[array != np.rint(array)][0]:g}", "names of classes", "Threshold it first.")
-    array = array.astype(int) if array.dtype.kind in "bf" else array.astype(str) if array.dtype.kind == "O" else array
+    if series.map(lambda label: isinstance(label, str)).all():
+        array = series.to_numpy().astype(str)
+    elif series.map(lambda label: isinstance(label, Real | np.bool_) and label == int(label)).all():
+        array = series.to_numpy().astype(int)
+    else:
+        came = f"labels hold {sorted({str(label) for label in series})[:3]}"
+        raise problem(came, "strings, or whole numbers", "A class is a name: threshold what is measured first.")
     if len(np.unique(array)) < 2:
-        came = f"all {num_rows} labels are {array[0]!r}" if num_rows else "there are no rows"
+        came = f"all {num_rows} labels are {array.tolist()[0]!r}" if num_rows else "there are no rows"
         raise problem(came, "at least two different labels", "Choose another target, or more patients.")
-    return array.copy()
+    return array
 
 
 def _own_folds(table):
@@ -180,20 +193,21 @@ def _notes_on_patients(labels, patients):
         )
 
 
-def _fit(estimator, rows, labels, name):
-    """Fit in place; return notes of fits that stopped early, and pass other warnings on."""
-    with warnings.catch_warnings(record=True) as told:
+@contextmanager
+def _told(notes, came):
+    """Add a note on a fit that stopped early, pass other warnings on, and turn what fails into a HemokitError."""
+    with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
         try:
-            estimator.fit(rows, labels)
+            yield
         except (ValueError, np.linalg.LinAlgError) as error:
-            came = f"{name} cannot be fitted on {len(rows)} rows of {len(np.unique(labels))} labels ({error})"
-            raise problem(came, "enough rows for its settings", "Change the settings, or use more slices.") from error
-    early = [one for one in told if issubclass(one.category, ConvergenceWarning)]
-    for one in told:
+            remedy = "Change the settings, or use more slices."
+            raise problem(f"{came} ({error})", "enough rows for its settings", remedy) from error
+    early = [one for one in heard if issubclass(one.category, ConvergenceWarning)]
+    notes += ["the fit stopped before it converged: raise max_iter"] if early else []
+    for one in heard:
         if one not in early:
             warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
-    return ["the fit stopped before it converged: raise max_iter"] if early else []
 
 
 def _left_out(estimator):
