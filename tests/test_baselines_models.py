@@ -24,7 +24,7 @@ def draw_slices(num_classes, num_rows=90, seed=0):
     """8-bit rows of 14 x 14 pixels whose classes differ in place, brightness and spread, and their names."""
     rng = np.random.default_rng(seed)
     labels = np.arange(num_rows) % num_classes
-    centers, widths = rng.uniform(60, 190, (num_classes, 196)), np.array([30, 38, 50, 34])
+    centers, widths = rng.uniform(60, 190, (num_classes, 196)), np.array([32, 34, 40, 30])
     noise = rng.normal(0, 1, (num_rows, 12)) @ rng.normal(0, 1, (12, 196))
     values = (
         0.1 * centers[labels] + 110 + widths[labels][:, None] * (0.35 * noise + rng.normal(0, 0.4, (num_rows, 196)))

@@ -34,7 +34,7 @@ def test_every_row_is_predicted_once_out_of_fold(name):
         pytest.importorskip("xgboost")
     values, labels, patients = draw_rows()
     frame = cross_predict(name, values, labels, patients, **SMALL.get(name, {}))
-    columns = ["patient_id", "fold", "label", "prediction"]
+    columns = ["patient_id", "split", "fold", "label", "prediction"]
     assert frame.columns.tolist() == columns + [f"probability_{x}" for x in ("epidural", "normal", "subdural")]
     assert frame["patient_id"].tolist() == patients.tolist() and frame["label"].tolist() == labels.tolist()
     assert len(frame[["patient_id", "fold"]].drop_duplicates()) == 15 and set(frame["fold"]) == set(range(5))
