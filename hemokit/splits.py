@@ -50,7 +50,7 @@ def split_by_patient(table, *, fractions=(0.7, 0.15, 0.15), seed=0):
         HemokitError: patient ids that are missing or no strings; fewer patients than parts; fractions that do not
             sum to 1; no seed; a table that was balanced before.
     """
-    fractions = _check_fractions(fractions)
+    fractions = check_fractions(fractions)
     parts = _deal(_patients(table), list(fractions.values()), seed)
     names = np.array(list(fractions), dtype=object)
     return _with_column(table, "split", table["patient_id"].map({key: names[part] for key, part in parts.items()}))
@@ -179,7 +179,7 @@ def _check_balance_allowed(table):
         )
 
 
-def _check_fractions(fractions):
+def check_fractions(fractions):
     """Return fractions as a dict of split names, in the order of SPLITS."""
     if not np.iterable(fractions) or isinstance(fractions, str):
         raise problem(f"fractions is {fractions!r}", "three numbers, or a dict", "Pass (0.8, 0.1, 0.1).")

@@ -182,6 +182,7 @@ def test_evaluate_brings_no_keras(run):
         (["train", "--fold", "1", "--fractions", "0.6,0.2,0.2"], "--fractions and folds, but expected one of them"),
         (["train", "--num-folds", "4"], "--num-folds without --fold, but expected both"),
         (["train", "--data", "x", "--patients", "9"], "--data and --patients, but expected one of them"),
+        (["train", "--patients", "4", "--folds", "5"], "4 patients for 5 folds, but expected at least one patient a"),
         (["predict", "x"], "Missing option '--data'."),
         (["evaluate"], "Missing argument 'DIR'."),
         (["evaluate", "/nowhere"], "/nowhere: there are no predictions"),
@@ -207,10 +208,15 @@ def test_bad_input_is_one_sentence(arguments, sentence, capsys):
         (["--fractions", "0.5,0.5"], "fractions"),
         (["--filters", "4"], "filters"),
         (["--precision", "float8"], "precision is 'float8'"),
+        (["--image-size", "50"], "the image size is 50, but expected a multiple of 16, which 5 levels"),
+        (["--image-size", "16", "--filters", "1,1,1,1,1,1"], "the image size is 16, but expected a multiple of 32"),
+        (["--filters", "4,0"], "filters is (4, 0), but expected two or more positive whole numbers"),
+        (["--filters", "4,8.5"], "filters is (4, 8.5)"),
     ],
 )
-def test_train_refuses(arguments, sentence, root, tmp_path, capsys):
-    """Names that are none, windows that the JPGs do not show; no run is begun."""
+def test_train_refuses(arguments, sentence, root, tmp_path, capsys, monkeypatch):
+    """Names that are none, windows that the JPGs do not show, sizes that do not halve: before any data are read."""
+    monkeypatch.setattr("hemokit.runs.data.open_data", None)
     assert main(["train", "--data", str(root), "--out", str(tmp_path / "run"), *arguments]) == 2
     said = capsys.readouterr().err
     assert said.startswith(f"hemokit: {sentence}") and said.count("\n") == 1 and not (tmp_path / "run").exists()

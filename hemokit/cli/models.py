@@ -11,102 +11,60 @@ from typing import Annotated
 import typer
 
 from hemokit.checks import problem
+from hemokit.cli import train_options as options
 from hemokit.cli.interrupts import Interrupted
-from hemokit.cli.options import FOLDER, SEED, decimal, numbers, whole_number
+from hemokit.cli.options import FOLDER, SEED, decimal, whole_number
 
-PATIENTS = 40
 FRACTIONS = (0.7, 0.15, 0.15)
 NOTICE = "For education only, not a medical device."
 
 
 def train(
-    root: Annotated[
-        Path | None, typer.Option("--data", **FOLDER, help="Folder with images and masks; else the phantom.")
-    ] = None,
-    out: Annotated[Path, typer.Option(**FOLDER, help="Folder of the run; an unfinished run in it goes on.")] = Path(
-        "hemokit_train"
-    ),
-    image_size: Annotated[
-        int,
-        typer.Option(parser=whole_number(16, 1024), metavar="N", help="Height and width the model sees, in pixels."),
-    ] = 128,
-    batch_size: Annotated[int, typer.Option(parser=whole_number(1, 1024), metavar="N", help="Slices a step.")] = 8,
-    epochs: Annotated[int, typer.Option(parser=whole_number(1, 100_000), metavar="N", help="Epochs in all.")] = 30,
-    windows: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="Window of a channel, or LEVEL:WIDTH in HU; repeatable."),
-    ] = None,
-    augmentation: Annotated[
-        str, typer.Option(metavar="NAME", help="standard, renyard, twobranch, fahim or none.")
-    ] = "standard",
-    loss: Annotated[str, typer.Option(metavar="NAME", help="pooled_dice_bce, dice_bce, bce, dice or jaccard.")] = (
-        "pooled_dice_bce"
-    ),
-    learning_rate: Annotated[float, typer.Option(parser=decimal, metavar="X", help="Of Adam.")] = 4e-3,
-    schedule: Annotated[
-        str, typer.Option(metavar="NAME", help="Of the learning rate: cosine (falls to 0 with the epochs) or constant.")
-    ] = "cosine",
-    filters: Annotated[
-        tuple, typer.Option(parser=numbers, metavar="N,N,...", help="Channels of the U-Net's levels.")
-    ] = "8,16,32,64,128",
-    batch_norm: Annotated[bool, typer.Option(help="Normalize after each convolution.")] = True,
-    patients: Annotated[
-        int | None,
-        typer.Option(
-            parser=whole_number(3, 900), metavar="N", help=f"Of the phantom, without --data: {PATIENTS} if not given."
-        ),
-    ] = None,
-    fractions: Annotated[
-        tuple | None,
-        typer.Option(parser=numbers, metavar="X,X,X", help="Train, validation, test; 0.7,0.15,0.15 if not given."),
-    ] = None,
-    fold: Annotated[
-        int | None, typer.Option(parser=whole_number(0, 99), metavar="K", help="Test on this fold of --num-folds.")
-    ] = None,
-    num_folds: Annotated[
-        int | None, typer.Option(parser=whole_number(3, 100), metavar="N", help="See --fold; 5 if not given.")
-    ] = None,
-    folds: Annotated[
-        int | None,
-        typer.Option(parser=whole_number(3, 100), metavar="N", help="Train all of N folds, and judge them together."),
-    ] = None,
-    balance: Annotated[bool, typer.Option(help="Repeat positive training slices, after the split.")] = True,
-    precision: Annotated[str, typer.Option(metavar="NAME", help="auto, float32 or mixed_bfloat16.")] = "auto",
-    seed: Annotated[int, typer.Option(**SEED, help="Seed of split, weights, order and augmentation.")] = 0,
-    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write curves for TensorBoard too.")] = False,
+    root: options.Data = None,
+    out: options.Out = Path("hemokit_train"),
+    image_size: options.ImageSize = 128,
+    batch_size: options.BatchSize = 8,
+    epochs: options.Epochs = 30,
+    windows: options.Windows = None,
+    augmentation: options.Augmentation = "standard",
+    loss: options.Loss = "pooled_dice_bce",
+    learning_rate: options.LearningRate = 4e-3,
+    schedule: options.Schedule = "cosine",
+    filters: options.Filters = "8,16,32,64,128",
+    batch_norm: options.BatchNorm = True,
+    patients: options.Patients = None,
+    fractions: options.Fractions = None,
+    fold: options.Fold = None,
+    num_folds: options.NumFolds = None,
+    folds: options.Folds = None,
+    balance: options.Balance = True,
+    precision: options.Precision = "auto",
+    seed: options.Seed = 0,
+    tensorboard: options.TensorBoard = False,
 ):
     """Train a U-Net to segment hemorrhage, and judge it on patients it never saw.
 
     Patients are split first. The threshold comes from the validation patients, the report from the test patients.
     Without --data it trains on the synthetic phantom. For education only, not a medical device.
     """
-    if fold is not None and folds is not None:
-        raise problem("--fold and --folds", "one of them", "--folds N runs every fold; --fold K runs one.")
-    if fractions is not None and (fold is not None or folds is not None):
-        raise problem("--fractions and folds", "one of them", "Folds are parts of equal size.")
-    if num_folds is not None and fold is None:
-        raise problem("--num-folds without --fold", "both", "--folds N runs every fold; --fold K runs one.")
-    if root is not None and patients is not None:
-        raise problem("--data and --patients", "one of them", "--patients is the size of the phantom, without --data.")
+    chosen = {"fractions": fractions, "fold": fold, "num_folds": num_folds}
+    options.check_together(root=root, patients=patients, folds=folds, **chosen)
     with _keras_at_hand():
         from hemokit.runs import training
-    from hemokit.runs.data import open_data
+        from hemokit.runs.settings import Recipe
 
-    recipe = training.Recipe(
+    recipe = Recipe(
         image_size, batch_size, epochs, tuple(windows or ()), augmentation, loss, learning_rate, schedule, balance,
         precision, seed, filters, batch_norm, tensorboard,
     )  # fmt: skip
-    training.check_recipe(recipe)
+    split = {"fractions": fractions or FRACTIONS, "fold": fold, "num_folds": num_folds or 5}
+    training.check_plan(recipe, root, **split)
     try:
-        if root is None:
-            print("No --data: training on the synthetic phantom.", flush=True)
-        data = open_data(root, patients=patients or PATIENTS, progress=sys.stderr.isatty())
-        print(f"Data: {data.described}. {NOTICE}", flush=True)
+        data = _open_data(root, patients or options.PATIENTS)
         if folds is not None:
             training.train_folds(data, out, recipe, num_folds=folds)
         else:
-            folded = {"fold": fold, "num_folds": num_folds or 5}
-            training.train_split(data, out, recipe, fractions=fractions or FRACTIONS, **folded)
+            training.train_split(data, out, recipe, **split)
     except KeyboardInterrupt:
         raise Interrupted(f"finished epochs are kept in {out}; run the same command again to go on") from None
 
@@ -160,6 +118,17 @@ def evaluate(
     written = write_report(judgement, folder / REPORT if out is None else out)
     print(report_text(judgement))
     print(f"Wrote the report and its figures to {written}")
+
+
+def _open_data(root, patients):
+    """The data to train on, named before and after they are read."""
+    from hemokit.runs.data import open_data
+
+    if root is None:
+        print("No --data: training on the synthetic phantom.", flush=True)
+    data = open_data(root, patients=patients, progress=sys.stderr.isatty())
+    print(f"Data: {data.described}. {NOTICE}", flush=True)
+    return data
 
 
 @contextlib.contextmanager

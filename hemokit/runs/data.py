@@ -10,7 +10,7 @@ from hemokit.datasets import find_dataset, open_dataset
 from hemokit.datasets.phantom import phantom_root
 from hemokit.labels import ANY
 from hemokit.manifests import is_phantom
-from hemokit.splits import SPLITS, folds_by_patient, split_by_patient
+from hemokit.splits import SPLITS, check_fractions, folds_by_patient, split_by_patient
 from hemokit.tables import Account, Drop, account
 
 PHANTOM_SEED = 0  # the same heads whatever the seed of the training, so that runs with other seeds can be compared
@@ -95,18 +95,26 @@ def with_split(table, *, fractions=(0.7, 0.15, 0.15), fold=None, num_folds=5, se
     Raises:
         HemokitError: as `split_by_patient` and `folds_by_patient`; a fold that is none.
     """
+    check_split(fractions=fractions, fold=fold, num_folds=num_folds)
     if fold is None:
         return split_by_patient(table, fractions=fractions, seed=seed)
-    if num_folds < 3:
-        raise problem(f"num_folds is {num_folds}", "3 or more", "One is for testing, one for validation.")
-    if not 0 <= fold < num_folds:
-        raise problem(f"fold is {fold}", f"0 to {num_folds - 1}", "Folds are counted from 0.")
     folds = folds_by_patient(table, num_folds=num_folds, seed=seed)
     place = (folds["fold"] - fold) % num_folds
     names = np.array(["test", "validation", *["train"] * (num_folds - 2)], object)
     split = folds.drop(columns="fold").assign(split=names[place])
     split.attrs = dict(table.attrs)
     return split
+
+
+def check_split(*, fractions=(0.7, 0.15, 0.15), fold=None, num_folds=5):
+    """Raise HemokitError for fractions that are none, or a fold that is none, of `with_split`."""
+    if fold is None:
+        check_fractions(fractions)
+        return
+    if num_folds < 3:
+        raise problem(f"num_folds is {num_folds}", "3 or more", "One is for testing, one for validation.")
+    if not 0 <= fold < num_folds:
+        raise problem(f"fold is {fold}", f"0 to {num_folds - 1}", "Folds are counted from 0.")
 
 
 def split_lines(table):

@@ -31,9 +31,7 @@ def facts_lines(judgement):
     if judgement.parts[0].missing:
         missing, count = judgement.parts[0].missing, judgement.parts[0].num_folds
         names = ", ".join(missing)
-        lines.append(
-            f"{len(missing)} of {count} folds are missing ({', '.join(missing)}): their patients are not in here."
-        )
+        lines.append(f"{len(missing)} of {count} folds are missing ({names}): their patients are not in here.")
     for part in judgement.parts:
         name = f" ({part.folder.name})" if len(judgement.parts) > 1 else ""
         slices = "none" if part.facts.slice_threshold is None else f"{part.facts.slice_threshold:.3g}"

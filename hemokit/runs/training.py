@@ -1,60 +1,27 @@
 """`hemokit train`: a U-Net on a folder (or the phantom), its threshold from validation rows, its test rows judged."""
 
 from pathlib import Path
-from typing import NamedTuple
 
 import pandas as pd
 
-from hemokit import augment, losses
+from hemokit import losses
 from hemokit.batches import SliceBatches
-from hemokit.checks import check_choice, problem
+from hemokit.checks import problem
+from hemokit.datasets import find_dataset
 from hemokit.models.unet import unet
 from hemokit.predictions import NOTICE
 from hemokit.runs.channels import channels_of, windows_for
-from hemokit.runs.data import keep_masked, split_lines, with_split
+from hemokit.runs.data import check_split, keep_masked, split_lines, with_split
 from hemokit.runs.judging import judge, read_parts
 from hemokit.runs.judging_facts import REPORT, Facts, choose_on_validation, remove_judged, write_judged
 from hemokit.runs.panels import NAME as PANELS
 from hemokit.runs.panels import write_panels
 from hemokit.runs.reports import facts_lines, headline, write_report
+from hemokit.runs.settings import AUGMENTATIONS, LOSSES, check_recipe
 from hemokit.splits import balance
 from hemokit.tables import account
 from hemokit.training import fit, load, predict
 from hemokit.training.checkpoints import RECORD
-
-AUGMENTATIONS = {
-    "standard": augment.STANDARD,
-    "renyard": augment.RENYARD,
-    "twobranch": augment.TWOBRANCH,
-    "fahim": augment.FAHIM,
-    "none": augment.NONE,
-}
-LOSSES = {
-    "pooled_dice_bce": losses.pooled_dice_bce,
-    "dice_bce": losses.dice_bce,
-    "bce": losses.binary_crossentropy,
-    "dice": losses.dice_loss,
-    "jaccard": losses.jaccard_distance,
-}
-
-
-class Recipe(NamedTuple):
-    """What a run is made with, beside its data and its split; the names are those of the command's options."""
-
-    image_size: int = 128
-    batch_size: int = 8
-    epochs: int = 30
-    windows: tuple = ()
-    augmentation: str = "standard"
-    loss: str = "pooled_dice_bce"
-    learning_rate: float = 4e-3
-    schedule: str = "cosine"
-    balance: bool = True
-    precision: str = "auto"
-    seed: int = 0
-    filters: tuple = (8, 16, 32, 64, 128)
-    batch_norm: bool = True
-    tensorboard: bool = False
 
 
 def train_split(data, out, recipe, *, fractions=(0.7, 0.15, 0.15), fold=None, num_folds=5):
@@ -63,7 +30,7 @@ def train_split(data, out, recipe, *, fractions=(0.7, 0.15, 0.15), fold=None, nu
     Args:
         data: `data.Data`.
         out: folder of the run; a run that is there goes on if it was made with the same data and settings.
-        recipe: `Recipe`.
+        recipe: `settings.Recipe`.
         fractions, fold, num_folds: see `data.with_split`.
 
     Returns:
@@ -114,13 +81,16 @@ def report_run(out, *, seed=0):
     return judgement
 
 
-def check_recipe(recipe):
-    """Raise HemokitError for a name that is none, or a learning rate that is no positive number."""
-    check_choice(recipe.augmentation, AUGMENTATIONS, "augmentation")
-    check_choice(recipe.loss, LOSSES, "loss")
-    check_choice(recipe.schedule, ("constant", "cosine"), "schedule")
-    if not 0 < recipe.learning_rate < 10:
-        raise problem(f"the learning rate is {recipe.learning_rate:g}", "a number above 0", "0.001 is usual.")
+def check_plan(recipe, root=None, *, fractions=(0.7, 0.15, 0.15), fold=None, num_folds=5):
+    """Raise HemokitError for whatever can be known to be wrong before any image is read.
+
+    Args:
+        recipe, fractions, fold, num_folds: as `train_split`.
+        root: the folder of the data, of which only the layout is looked at; None is the phantom.
+    """
+    check_recipe(recipe)
+    check_split(fractions=fractions, fold=fold, num_folds=num_folds)
+    channels_of("ct_ich_jpg" if root is None else find_dataset(root)[0], recipe.windows)
 
 
 def _fit(table, windows, out, recipe, told):
