@@ -35,7 +35,8 @@ def test_every_row_is_predicted_once_out_of_fold(name):
     values, labels, patients = draw_rows()
     frame = cross_predict(name, values, labels, patients, **SMALL.get(name, {}))
     columns = ["patient_id", "split", "fold", "label", "prediction"]
-    assert frame.columns.tolist() == columns + [f"probability_{x}" for x in ("epidural", "normal", "subdural")]
+    names = ["epidural", "normal", "subdural"]
+    assert frame.columns.tolist() == columns + [f"{x}_{name}" for x in ("probability", "score") for name in names]
     assert frame["patient_id"].tolist() == patients.tolist() and frame["label"].tolist() == labels.tolist()
     assert len(frame[["patient_id", "fold"]].drop_duplicates()) == 15 and set(frame["fold"]) == set(range(5))
     probability = frame[[x for x in frame if x.startswith("probability_")]].to_numpy()
@@ -205,3 +206,17 @@ def test_features_are_rotated_once():
     pd.testing.assert_frame_equal(
         cross_predict("svm_rbf", features, labels, patients), cross_predict("svm_rbf", values, labels, patients)
     )
+
+
+@pytest.mark.parametrize("name", ["qda", "lda", "logistic", "logistic_ovr", "svm_rbf", "knn", "tree"])
+@pytest.mark.parametrize("num_classes", [2, 3])
+def test_scores_rank_as_probabilities_do(name, num_classes):
+    """Higher scores are higher probabilities, within a fold; scores of QDA differ where its probabilities are all 1."""
+    values, labels, patients = draw_rows(num_classes=num_classes)
+    frame = cross_predict(name, values, labels, patients)
+    for _, rows in frame.groupby("fold"):
+        difference = rows["score_normal"] - rows["score_epidural"]
+        ratio = rows["probability_normal"] - rows["probability_epidural"]
+        assert (ratio[difference > 0] >= 0).all() and (ratio[difference < 0] <= 0).all()
+    if name == "qda":
+        assert frame["score_normal"].nunique() > frame["probability_normal"].nunique()

@@ -21,12 +21,13 @@ _IDS = ("dataset", "patient_id", "scan_id", "slice_id", "slice_index")
 
 
 class Fitted(NamedTuple):
-    """One fit: `prediction` (m,) and `probability` float64 (m, classes) of the test rows, and `notes` in words."""
+    """One fit: `prediction` (m,), `probability` and `score` float64 (m, classes) of the test rows, `notes` in words."""
 
     prediction: np.ndarray
     probability: np.ndarray
     notes: tuple
     estimator: object
+    score: np.ndarray
 
 
 def cross_predict(
@@ -50,8 +51,10 @@ def cross_predict(
 
     Returns:
         DataFrame, a row for each row in, in the same order: the ids that are known, `split` ("folds", as these are
-        predictions out of fold), `fold`, `label`, `prediction`
-        and `probability_<label>` for every label, sorted (rows sum to 1). attrs["notes"] holds sentences, among them
+        predictions out of fold), `fold`, `label`, `prediction`, `probability_<label>` for every label, sorted (rows
+        sum to 1), and `score_<label>`: the decision function of models that have one, else the probability. Scores
+        rank slices; the probabilities of QDA, with so many pixels, are nearly all 0 or 1 and do not.
+        attrs["notes"] holds sentences, among them
         - a label without a training row in a fold: there it has probability 0 and is never predicted;
         - a label of one patient only: its slices are never in training when they are tested;
         - a fold with one label in training: it is predicted for all;
@@ -67,18 +70,19 @@ def cross_predict(
     classes, folds = np.unique(labels), frame["fold"].to_numpy()
     model(**settings)  # a wrong setting is told before the first fit
     probability, prediction = np.zeros((len(labels), len(classes))), labels.copy()
+    score = probability.copy()
     notes = list(_notes_on_patients(labels, frame["patient_id"]))
     numbers, chosen = np.unique(folds), {}
     for fold in progress_bar(numbers, total=len(numbers), description=model_name, unit="fold", progress=progress):
         test = folds == fold
         chosen[int(fold)] = {**settings, **({} if choose is None else choose(~test))}
         fitted = fit_predict(model_name, features, labels, ~test, test, seed=seed, **chosen[int(fold)])
-        prediction[test], probability[test] = fitted.prediction, fitted.probability
+        prediction[test], probability[test], score[test] = fitted.prediction, fitted.probability, fitted.score
         notes += [f"fold {fold}: {note}" for note in fitted.notes]
     frame.insert(frame.columns.get_loc("fold"), "split", "folds")
     frame["label"], frame["prediction"] = labels, prediction
-    for place, label in enumerate(classes):
-        frame[f"probability_{label}"] = probability[:, place]
+    for name, values in (("probability", probability), ("score", score)):
+        frame[[f"{name}_{label}" for label in classes]] = values
     used = settings if choose is None else chosen
     frame.attrs = {"model": model_name, "settings": used, "seed": seed, "notes": tuple(notes)}
     return frame
@@ -107,16 +111,17 @@ def fit_predict(model_name, features, labels, train, test, *, seed=0, **settings
     if len(known) == 1:
         probability[:, classes == known[0]] = 1
         notes.append(f"all training rows are {known.tolist()[0]!r}: it is predicted for all")
-        return Fitted(np.repeat(known, len(probability)), probability, tuple(notes), None)
+        return Fitted(np.repeat(known, len(probability)), probability, tuple(notes), None, probability.copy())
     estimator = model(seed=seed, num_pixels=features.num_pixels if model.needs == "coordinates" else None, **settings)
     with _told(notes, f"{model_name} cannot be fitted on {len(labels[train])} rows of {len(known)} labels"):
         estimator.fit(matrix[train], labels[train])
-        prediction = labels[test].copy()
+        prediction, score = labels[test].copy(), np.full(probability.shape, -np.inf)
         if len(prediction):
-            prediction = estimator.predict(matrix[test])
-            probability[:, np.isin(classes, estimator.classes_)] = estimator.predict_proba(matrix[test])
+            prediction, there = estimator.predict(matrix[test]), np.isin(classes, estimator.classes_)
+            probability[:, there] = estimator.predict_proba(matrix[test])
+            score[:, there] = _scores(estimator, matrix[test], probability[:, there])
     notes += [f"{label!r} has no two different training rows: left out" for label in _left_out(estimator)]
-    return Fitted(prediction, probability, tuple(notes), estimator)
+    return Fitted(prediction, probability, tuple(notes), estimator, score)
 
 
 def fold_table(labels, patients, *, num_folds=5, seed=0):
@@ -208,6 +213,14 @@ def _told(notes, came):
     for one in heard:
         if one not in early:
             warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+
+
+def _scores(estimator, rows, probability):
+    """What ranks rows even where probabilities are 0 and 1: the decision function, else the probabilities."""
+    if not hasattr(estimator, "decision_function"):
+        return probability
+    scores = estimator.decision_function(rows)
+    return np.column_stack([-scores, scores]) if scores.ndim == 1 else scores
 
 
 def _left_out(estimator):
