@@ -21,7 +21,12 @@ from packaging.utils import canonicalize_name
 from hemokit.checks import HemokitError
 
 NEEDED = {"": "hemokit needs", "lessons": "the lessons need"}  # extras without which the course does not run
-WANTED = {"tensorflow": "lessons 06 to 11 and 13", "baselines": "lessons 04 and 05", "data": "hemokit data fetch"}
+WANTED = {
+    "tensorflow": "lessons 06 to 11 and 13",
+    "baselines": "lessons 04 and 05",
+    "dask": "tuning on several machines",
+    "data": "hemokit data fetch",
+}
 BACKENDS = ("tensorflow", "jax", "torch")
 MEMORY_GB, DISK_GB = 2, 2  # what the profile quick takes, with room to spare
 PYTHON = shlex.quote(sys.executable or "python")

@@ -141,6 +141,17 @@ def test_cluster_changes_nothing(case):
         assert by_address.settings == tune("knn", *case, **how).settings
 
 
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nowhere", 5])
+def test_no_cluster(case, address):
+    """An address without a scheduler is one sentence."""
+    dask = pytest.importorskip("dask")
+    with (
+        dask.config.set({"distributed.comm.timeouts.connect": "500ms"}),
+        pytest.raises(HemokitError, match=f"dask_client is '?{address}.*expected a distributed.Client, or the address"),
+    ):
+        tune("knn", *case, dask_client=address, grid=GRID)
+
+
 def test_tuned(case):
     """The best settings, their score, and a model that was fitted with them on all rows."""
     features, labels, table = case

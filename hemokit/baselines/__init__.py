@@ -3,6 +3,7 @@
     pixels = read_pixels(table)                          # uint8 (slices, height * width)
     features = build_features(pixels)                    # rotated once, and small pixels for the trees
     predictions = cross_predict("svm_rbf", features, seven_way(table), table)
+    tuned = cross_predict_tuned("svm_rbf", features, seven_way(table), table, method="tpe")
 
 pixels      slices as rows of 8-bit pixels
 rotation    262,144 pixels to at most as many coordinates as there are slices, without changing an answer
@@ -10,5 +11,7 @@ features    what a model is given: the coordinates, or small pixels
 estimators  what scikit-learn lacks so that coordinates give the answers of the pixels
 models      `MODELS`: every model by name
 running     predictions out of fold, by patient
-tuning      the search for settings, on folds by patient
+workers     one process, several, or a Dask cluster for the fits
+searches    all of a grid, halving, TPE: for any estimator, on given folds
+tuning      the search for a model's settings on folds by patient, and predictions with it inside each fold
 """

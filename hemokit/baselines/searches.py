@@ -129,37 +129,6 @@ def check_grid(grid):
     return {name: list(values) for name, values in grid.items()}
 
 
-@contextlib.contextmanager
-def workers(num_jobs, dask_client=None, shared=()):
-    """Let the fits inside run on `num_jobs` processes, or on the workers of a Dask cluster.
-
-    Args:
-        num_jobs: processes of this machine; -1 takes all cores.
-        dask_client: a `distributed.Client`, or the address of a scheduler ("tcp://..."); None for no cluster.
-        shared: arrays that every worker gets once.
-
-    Raises:
-        HemokitError: num_jobs 0, or no whole number; the package distributed is not installed.
-    """
-    import joblib
-
-    if not isinstance(num_jobs, Integral) or isinstance(num_jobs, bool) or num_jobs == 0:
-        raise problem(f"num_jobs is {num_jobs!r}", "a number of processes", "1 is one, -1 takes all cores.")
-    if dask_client is None:
-        with joblib.parallel_config(n_jobs=int(num_jobs)):
-            yield
-        return
-    try:
-        from distributed import Client
-    except ImportError:
-        remedy = "Run: pip install 'hemokit[dask]'."
-        raise problem("the package distributed is not installed", "it, for a Dask cluster", remedy) from None
-    with contextlib.ExitStack() as stack:
-        client = stack.enter_context(Client(dask_client)) if isinstance(dask_client, str) else dask_client
-        stack.enter_context(joblib.parallel_config("dask", client=client, scatter=list(shared)))
-        yield
-
-
 def _grid(task, grid, progress):
     """GridSearchCV on some settings at a time, as many as the workers can take, so that the bar moves."""
     from joblib import effective_n_jobs

@@ -16,7 +16,8 @@ import pandas as pd
 from hemokit.baselines.features import as_features
 from hemokit.baselines.models import model_named
 from hemokit.baselines.running import check_labels, cross_predict, fit_predict, fold_table
-from hemokit.baselines.searches import RANKINGS, SCORINGS, Score, Task, best_trial, check_grid, search_settings, workers
+from hemokit.baselines.searches import RANKINGS, SCORINGS, Score, Task, best_trial, check_grid, search_settings
+from hemokit.baselines.workers import workers
 from hemokit.checks import check_choice, problem
 from hemokit.evaluation.classes import label_order
 
