@@ -1,5 +1,7 @@
 """Recipes of the segmentation lessons: which data, which rows an epoch, which folder."""
 
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from hemokit.checks import HemokitError
 from hemokit.datasets import open_dataset
 from hemokit.datasets.phantom import write_phantom
-from hemokit.runs import recipes
+from hemokit.runs import lesson_data, recipes
 from hemokit.splits import split_by_patient
 
 RECIPE = {"train_on": "balanced", "images_an_epoch": None, "filters": (4, 8), "windows": ["brain_wide"]}
@@ -74,7 +76,15 @@ def test_folder_with_masks_is_trained_on(folder, capsys):
 def test_folder_without_masks_waits(folder, monkeypatch, capsys, tmp_path):
     """Labels without masks: the phantom stands in, says so, and the folder can be predicted."""
     monkeypatch.setenv("HEMOKIT_CACHE", str(tmp_path))
-    monkeypatch.setattr(recipes, "has_truth", lambda table: table["any"] == 0)
+    monkeypatch.setattr(lesson_data, "has_truth", lambda table: table["any"] == 0)
     data = recipes.choose_data(folder, phantom=PHANTOM)
     assert data.unmasked["patient_id"].nunique() == 12 and data.table["patient_id"].nunique() == 2
     assert "too few masks (0 patients with hemorrhage have them)" in capsys.readouterr().out
+
+
+def test_choosing_data_brings_no_keras():
+    """Lesson 12 opens its folder without it."""
+    code = (
+        "import sys, hemokit.runs.lesson_data, hemokit.runs.so_far; print({'keras', 'tensorflow'} & set(sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

@@ -6,6 +6,6 @@
               report/                                     (report.md, tables as CSV, figures)
 
 Reading order: channels (which windows a model sees), data (folder -> split table), judging_facts (thresholds and origin
-beside predictions), judging (tables), figures, reports (files), panels, settings, training, prediction; recipes (what
-the lessons on segmentation share). Judging imports no Keras.
+beside predictions), judging (tables), figures, reports (files), panels, settings, training, prediction; lesson_data,
+recipes (what the lessons on segmentation share). Judging imports no Keras.
 """

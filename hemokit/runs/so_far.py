@@ -13,6 +13,7 @@ from hemokit.datasets.phantom import phantom_root
 from hemokit.masks import abc2_ml, volume_ml
 from hemokit.predictions import read_predictions
 from hemokit.runs.judging_facts import read_facts
+from hemokit.runs.lesson_data import choose_data
 from hemokit.runs.pixel_trees import predict_trees, train_trees
 from hemokit.splits import split_by_patient
 from hemokit.thresholds import choose_threshold
@@ -160,8 +161,6 @@ def _choose(root, phantom, most_patients, seed):
     """What to train on, in words too, and the `Outside` folder that can only be predicted, or None."""
     outside = None
     if root is not None:
-        from hemokit.runs.recipes import choose_data  # loads Keras
-
         data = choose_data(root, phantom=phantom, most_patients=most_patients, seed=seed)
         if data.unmasked is not None:
             return data.table, data.source, Outside(data.unmasked, data.unmasked_source)
