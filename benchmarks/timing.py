@@ -19,10 +19,19 @@ def seconds(function, *args, repeats=3):
     return sorted(times)[len(times) // 2], result
 
 
-def in_child(script, *args):
-    """Run a benchmark's own function in a fresh process and return its JSON answer with `peak_mb` added."""
+def in_child(script, *args, time_box=None):
+    """Run a benchmark's own function in a fresh process and return its JSON answer with `peak_mb` added.
+
+    With a `time_box` in seconds the answer is None if the process takes longer, or does not get its memory.
+    """
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, script, *args], env=environment, capture_output=True, text=True, check=True)
+    how = {"env": environment, "stdout": subprocess.PIPE, "text": True, "check": True}
+    try:
+        done = subprocess.run([sys.executable, script, *args], timeout=time_box, **how)
+    except (subprocess.TimeoutExpired, subprocess.CalledProcessError):
+        if time_box is None:
+            raise
+        return None
     return json.loads(done.stdout.splitlines()[-1])
 
 
