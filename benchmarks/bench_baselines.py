@@ -183,8 +183,8 @@ def main(num_slices=1835, image_size=512, time_box=900):
     theirs_total = np.nansum([total for _, total in pairs])
     note = (
         f"Rotation {found['rotation']:.1f} s (floor {floor['seconds']:.1f} s: the arithmetic of half the Gram matrix, "
-        f"at {floor['rate'] / 1e9:.0f} GFLOP/s). All of hemokit {ours_total:.0f} s and {found['peak_mb']:,.0f} MB, pixels "
-        f"included; scikit-learn {theirs_total:,.0f} s without {' and '.join(SQUARE)}, which count for hemokit: "
+        f"at {floor['rate'] / 1e9:.0f} GFLOP/s). All of hemokit {ours_total:.0f} s and {found['peak_mb']:,.0f} MB, "
+        f"pixels included; scikit-learn {theirs_total:,.0f} s without {' and '.join(SQUARE)}, which count for hemokit: "
         f"{theirs_total / ours_total:.1f} times faster (goal 10). scikit-learn: one fit measured, times the number of "
         "fits; on fewer pixels times what they are fewer. Its PCA is the randomized one, ours computes all components."
     )
