@@ -360,6 +360,9 @@ def test_progress(case, capsys, method, unit):
     assert f"{method}: 100%" in told and unit in told
     tune("knn", *case, **how)
     assert capsys.readouterr().err == ""
+    cross_predict_tuned("knn", *case, progress=True, **{**how, "num_folds": 3})
+    told = capsys.readouterr().err
+    assert "knn: 100%" in told and "3/3" in told and method not in told
 
 
 def test_no_warnings_of_fits(case):

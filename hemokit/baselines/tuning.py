@@ -8,6 +8,7 @@ reporting. Judge on patients that no setting saw: test rows kept away from `tune
 searches within the training patients of each fold (nested cross-validation; Varma and Simon 2006).
 """
 
+import sys
 from typing import NamedTuple
 
 import numpy as np
@@ -89,8 +90,9 @@ def cross_predict_tuned(
     seen by it. So the predictions may be judged.
 
     Args:
-        model_name, features, labels, patients, num_folds, seed, progress: as in `cross_predict`.
+        model_name, features, labels, patients, num_folds, seed: as in `cross_predict`.
         inner_folds: folds by patient within the training rows.
+        progress: True or False; None shows one bar, of the folds, on a terminal.
         **how: of `tune`: method, scoring, grid, num_trials, num_jobs, dask_client, and fixed settings.
 
     Returns:
@@ -112,6 +114,7 @@ def cross_predict_tuned(
         return found.settings
 
     fixed = {name: value for name, value in how.items() if name not in _OPTIONS}
+    progress = sys.stderr.isatty() if progress is None else progress
     settings = {"num_folds": num_folds, "seed": seed, "progress": progress, "choose": choose, **fixed}
     return cross_predict(model_name, features, labels, patients, **settings)
 
