@@ -122,6 +122,8 @@ def test_two_labels_are_ranked():
     assert found["auprc"] == pytest.approx(reference.average_precision_score(true == "hemorrhage", scores))
     assert rows.loc["auroc", "note"] == "positive is 'hemorrhage'"
     assert rows.loc["auroc", "positives"] == (true == "hemorrhage").sum()
+    rounded = frame.assign(probability_hemorrhage=0.5, score_hemorrhage=9 * scores - 99)
+    assert estimates(class_report(rounded, **QUICK)) == found  # scores rank where probabilities do not
     other = class_report(frame, labels=["hemorrhage", "normal"], **QUICK).set_index("metric").loc["auroc"]
     assert np.isnan(other["estimate"]) and other["note"] == "undefined: the frame has no column 'probability_normal'"
     one = class_report(frame.assign(label="normal"), labels=["normal", "hemorrhage"], **QUICK).set_index("metric")

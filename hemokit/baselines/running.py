@@ -17,6 +17,7 @@ from hemokit.leaks import check_patients
 from hemokit.progress import progress_bar
 from hemokit.splits import folds_by_patient
 
+_LOWEST = np.finfo(float).min  # the score of a label without training rows: finite, so that slices can be ranked
 _IDS = ("dataset", "patient_id", "scan_id", "slice_id", "slice_index")
 
 
@@ -115,7 +116,7 @@ def fit_predict(model_name, features, labels, train, test, *, seed=0, **settings
     estimator = model(seed=seed, num_pixels=features.num_pixels if model.needs == "coordinates" else None, **settings)
     with _told(notes, f"{model_name} cannot be fitted on {len(labels[train])} rows of {len(known)} labels"):
         estimator.fit(matrix[train], labels[train])
-        prediction, score = labels[test].copy(), np.full(probability.shape, -np.inf)
+        prediction, score = labels[test].copy(), np.full(probability.shape, _LOWEST)
         if len(prediction):
             prediction, there = estimator.predict(matrix[test]), np.isin(classes, estimator.classes_)
             probability[:, there] = estimator.predict_proba(matrix[test])
@@ -220,7 +221,8 @@ def _scores(estimator, rows, probability):
     if not hasattr(estimator, "decision_function"):
         return probability
     scores = estimator.decision_function(rows)
-    return np.column_stack([-scores, scores]) if scores.ndim == 1 else scores
+    scores = np.column_stack([-scores, scores]) if scores.ndim == 1 else scores
+    return np.clip(scores, _LOWEST, -_LOWEST)  # QDA gives -inf to a label that it left out
 
 
 def _left_out(estimator):

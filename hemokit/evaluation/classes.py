@@ -29,7 +29,8 @@ def class_report(predictions, *, labels=None, truth="label", predicted="predicti
 
     Args:
         predictions: a frame of one data set and one split (dataset, patient_id, scan_id, slice_id, split), with the
-            true and the predicted label of each slice; for two labels also probability_<the second label>.
+            true and the predicted label of each slice; for two labels also probability_<the second label>
+            and, where a model has better ones to rank by, score_<the second label> (any finite numbers).
         labels: the labels in the order of the rows; of two labels the second is the positive one. None takes those
             that occur, "normal" first, the others in their order.
         truth, predicted: the columns of the true and the predicted label (strings or numbers).
@@ -174,9 +175,13 @@ def _checked(predictions, labels, truth, predicted):
 
 
 def _positive_scores(frame, labels):
-    """The probability of the second of two labels: float array (rows,), or None where there is none."""
-    column = f"probability_{labels[1]}"
-    return check_scores(frame, column) if len(labels) == 2 and column in frame else None
+    """What ranks slices for the second of two labels: float array (rows,), or None where there is nothing.
+
+    Scores go before probabilities, which a model such as QDA on many pixels rounds to 0 and 1.
+    """
+    score, column = f"score_{labels[1]}", f"probability_{labels[1]}"
+    probability = check_scores(frame, column) if len(labels) == 2 and column in frame else None
+    return frame[score].to_numpy(float) if probability is not None and score in frame else probability
 
 
 def _ranking(positive, scores, weights):
