@@ -1,4 +1,11 @@
-"""`fit`: train a model so that the run can be killed, resumed, repeated and believed."""
+"""`fit`: train a model so that the run can be killed, resumed, repeated and believed.
+
+The folder of a run gets best.keras (the epoch with the best monitored value), last.keras (everything that a resumed run
+needs, in one file), history.csv and run.json (data, settings, versions, machine). All are whole at any moment: a run
+killed in its tenth epoch goes on after its ninth, and ends with the same weights to the last bit as one that was not
+killed (on the same CPU, the same number of cores, and data that depend on the epoch alone: slice batches and arrays do;
+other sources do if each epoch brings the same batches).
+"""
 
 from pathlib import Path
 
@@ -21,19 +28,13 @@ def fit(
 ):  # fmt: skip
     """Train a model, one line an epoch, and leave in `run_dir` what is needed to go on, to repeat and to judge.
 
-    run_dir gets best.keras (the epoch with the best `monitor`), last.keras (everything that a resumed run needs, in one
-    file), history.csv and run.json (data, settings, versions, machine). All are whole at any moment: a run killed
-    in its tenth epoch goes on after its ninth, and ends with the same weights to the last bit as one that was not
-    killed (on the same CPU, the same number of cores, and data that depend on the epoch alone: slice batches and
-    arrays do; other sources do if each epoch brings the same batches).
-
     Args:
         model: keras.Model; or a function without arguments that builds one (after `seed` is set, and under the scope
             of `strategy`). A model is trained in place and ends with the weights of the last epoch; `load(run_dir)`
             gives the best.
         train, validation: `batches.SliceBatches`, a dataset of `pipelines.slice_pipeline`, (x, y) arrays, or any data
             source of Keras that ends. validation may be None if `monitor` is not a value of it.
-        run_dir: folder of this run; made if missing.
+        run_dir: folder of this run, made if missing; the top of this module says what it gets.
         epochs: how many in all, those before a resumption counted in.
         loss: function (y_true, y_pred), its Keras name, or a keras.losses.Loss.
         optimizer: None (Adam), a Keras name, or an optimizer, of which a fresh copy is used.
@@ -60,44 +61,63 @@ def fit(
         HemokitError: data of the wrong split or with patients on both sides; a run in run_dir with other data or
             settings (all but a larger `epochs`; Keras' version may differ, see run.json); a loss that is not finite.
     """
-    seed, batch_size = check_whole(seed, "seed", 0), check_whole(batch_size, "batch_size", 1)
-    train = as_source(train, batch_size=batch_size, seed=seed, training=True)
-    validation = as_source(validation, batch_size=batch_size)
-    check_sources(train, validation, monitor=monitor)
-    run_dir, chief = Path(run_dir), is_chief(strategy)
+    seed, run_dir, chief = check_whole(seed, "seed", 0), Path(run_dir), is_chief(strategy)
+    train, validation = _sources(train, validation, batch_size=batch_size, seed=seed, monitor=monitor)
     saved = _saved_run(run_dir, resume, chief)
-    if precision == "auto" and saved:
-        precision = saved["made_with"]["settings"]["precision"]  # the run's, whatever this machine is fast with
     model = built_model(model, strategy, seed=seed)
     with scope_of(strategy):  # the variables of an optimizer belong to the strategy it is made under
         recipe = build_recipe(
             model, loss=loss, optimizer=optimizer, learning_rate=learning_rate, metrics=metrics, schedule=schedule,
-            seed=seed, precision=choose_precision(precision), patience=patience, monitor=monitor, epochs=epochs,
+            seed=seed, precision=_precision(precision, saved), patience=patience, monitor=monitor, epochs=epochs,
             settings=settings or {},
         )  # fmt: skip
-    data = {"train": train.facts, "validation": validation and validation.facts}
-    made_with = {"data": data, "settings": recipe.settings}
-    history = _earlier_epochs(saved, made_with, epochs, run_dir, quiet=not chief)
-    if chief:
-        remove_leftovers(run_dir, everything=not resume)  # only now: a wrong argument deletes nothing
+    made_with = _made_with(train, validation, recipe)
+    history = _earlier_epochs(saved, made_with, epochs, run_dir, resume=resume, chief=chief)
+    shown = [*watchers(run_dir, tensorboard=tensorboard, quiet=not chief), *callbacks]
     keeper = Bookkeeper(
-        run_dir=run_dir if chief else None, made_with=made_with, history=history, batches=train.batches,
-        monitor=monitor, patience=patience, rate=rate_of(recipe.settings, epochs), seed=seed,
+        run_dir=run_dir if chief else None, made_with=made_with, history=history, batches=train.batches, seed=seed,
+        monitor=monitor, patience=patience, rate=rate_of(recipe.settings, epochs),
         report=reporter(epochs, history, live=live, quiet=not chief),
     )  # fmt: skip
-    callbacks = [keeper, *watchers(run_dir, tensorboard=tensorboard, quiet=not chief), *callbacks]
+    _run(model, recipe, (train, validation), [keeper, *shown], epochs, strategy, saved and (run_dir / LAST, saved))
+    return history_frame(history)
+
+
+def _sources(train, validation, *, batch_size, seed, monitor):
+    """Both data sources, checked alone and together."""
+    batch_size = check_whole(batch_size, "batch_size", 1)
+    train = as_source(train, batch_size=batch_size, seed=seed, training=True)
+    validation = as_source(validation, batch_size=batch_size)
+    check_sources(train, validation, monitor=monitor)
+    return train, validation
+
+
+def _precision(precision, saved):
+    """The precision to compute in: for "auto" that of the run that goes on, whatever this machine is fast with."""
+    return saved["made_with"]["settings"]["precision"] if precision == "auto" and saved else choose_precision(precision)
+
+
+def _made_with(train, validation, recipe):
+    """What a resumed run is compared with."""
+    data = {"train": train.facts, "validation": validation and validation.facts}
+    return {"data": data, "settings": recipe.settings}
+
+
+def _run(model, recipe, sources, callbacks, epochs, strategy, kept):
+    """Compile, restore what is `kept` (path and state, or None), train what is left; callbacks[0] keeps the books."""
+    keeper, (train, validation) = callbacks[0], sources
     with computing_in(model, recipe.settings["precision"]):
         with scope_of(strategy):
             # "auto" is XLA on a GPU and none on a CPU, where XLA trained the default U-Net at a quarter of the speed.
             model.compile(recipe.optimizer, recipe.loss, metrics=recipe.metrics, jit_compile="auto")
             model.optimizer.build(model.trainable_variables)  # its memory belongs into the first checkpoint too
-            if saved:
-                restore(model, run_dir / LAST, saved)
-        if len(history) < epochs and not has_stopped(history, monitor, patience):
-            with recorded(run_dir if chief else None, made_with, epochs=epochs, resumed=bool(saved)):
-                span = {"epochs": epochs, "first": len(history), "strategy": strategy}
+            if kept:
+                restore(model, *kept)
+        done = len(keeper.history)
+        if done < epochs and not has_stopped(keeper.history, keeper.monitor, keeper.patience):
+            with recorded(keeper.run_dir, keeper.made_with, epochs=epochs, resumed=bool(kept)):
+                span = {"epochs": epochs, "first": done, "strategy": strategy}
                 _train(model, train.data, validation and validation.data, callbacks, **span)
-    return history_frame(history)
 
 
 def _saved_run(run_dir, resume, chief):
@@ -110,19 +130,21 @@ def _saved_run(run_dir, resume, chief):
     return saved
 
 
-def _earlier_epochs(saved, made_with, epochs, run_dir, *, quiet):
-    """The rows of the history so far, after a look at whether this is the same run."""
-    if saved is None:
-        return []
-    check_same_run(saved["made_with"], made_with, run_dir=run_dir)
-    done = len(saved["history"])
+def _earlier_epochs(saved, made_with, epochs, run_dir, *, resume, chief):
+    """The rows of the history so far, after a look at whether this is the same run; then its leftovers are removed."""
+    history = [] if saved is None else list(saved["history"])
+    if saved is not None:
+        check_same_run(saved["made_with"], made_with, run_dir=run_dir)
+    done = len(history)
     if epochs < done:
         remedy = "Ask for as many or more, or choose another run_dir."
         raise problem(f"epochs is {epochs}, and the run in {run_dir} has {done}", f"{done} or more", remedy)
-    if done and not quiet:
+    if chief and done:
         print(f"{run_dir}: going on after epoch {done} of {epochs}", flush=True)
-        write_history(run_dir, saved["history"])
-    return list(saved["history"])
+        write_history(run_dir, history)
+    if chief:
+        remove_leftovers(run_dir, everything=not resume)  # only now: a wrong argument deletes nothing
+    return history
 
 
 def _train(model, train, validation, callbacks, *, epochs, first, strategy):
