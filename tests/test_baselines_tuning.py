@@ -144,7 +144,9 @@ def test_cluster_changes_nothing(case):
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nowhere", 5])
 def test_no_cluster(case, address):
     """An address without a scheduler is one sentence."""
-    dask = pytest.importorskip("dask")
+    pytest.importorskip("distributed")  # before its configuration is changed for a while
+    import dask
+
     with (
         dask.config.set({"distributed.comm.timeouts.connect": "500ms"}),
         pytest.raises(HemokitError, match=f"dask_client is '?{address}.*expected a distributed.Client, or the address"),
