@@ -42,6 +42,15 @@ def test_wrong_answers_are_not_yet(name, capsys):
         assert not _gives_away(said, exercise.reference(*given))
 
 
+@pytest.mark.parametrize("name, digits, coarse", [("q12_2", 2, 1), ("q12_3", 3, 2)])
+def test_rounded_answers_are_correct(name, digits, coarse, capsys):
+    """Probabilities are right with the digits that the lesson prints, and wrong with fewer."""
+    exercise, given = EXERCISES[name], case_of(name).given
+    for answer, said in ((digits, "Correct."), (coarse, "Not yet")):
+        exercise(np.round(exercise.reference(*given), answer), *given)
+        assert said in capsys.readouterr().out
+
+
 def _gives_away(said, reference):
     """Whether a message holds the answer itself (a text, or a number of two digits and more)."""
     return isinstance(reference, str | int | float) and len(str(reference)) > 1 and str(reference) in said

@@ -4,6 +4,8 @@ import numpy as np
 
 from hemokit.check import Exercise, differs
 
+TWO_DIGITS, THREE_DIGITS = 0.0051, 0.00051  # answers that are rounded as the lesson prints them are right, too
+
 
 def mean_dice(tp, fp, fn):
     pixels = 2 * tp + fp + fn
@@ -58,7 +60,9 @@ q12_1 = Exercise(
 
 q12_2 = Exercise(
     "q12_2",
-    judge=lambda answer, *given: differs(answer, _shifted(*given), "the array of shifted probabilities"),
+    judge=lambda answer, *given: differs(
+        answer, _shifted(*given), "the array of shifted probabilities", tolerance=TWO_DIGITS
+    ),
     reference=_shifted,
     clue="Probabilities to odds, odds times a factor, and back: p = odds / (1 + odds).",
     code="""odds = p / (1 - p) * (rare / (1 - rare)) / (usual / (1 - usual))
@@ -67,7 +71,9 @@ shifted = odds / (1 + odds)""",
 
 q12_3 = Exercise(
     "q12_3",
-    judge=lambda answer, *given: differs(answer, _predictive_values(*given), "the pair (ppv, npv)"),
+    judge=lambda answer, *given: differs(
+        answer, _predictive_values(*given), "the pair (ppv, npv)", tolerance=THREE_DIGITS
+    ),
     reference=_predictive_values,
     clue="Think of 10,000 slices: how many bleed, how many of these are called, how many of the others are called?",
     code="""ppv = sensitivity * rare / (sensitivity * rare + (1 - specificity) * (1 - rare))

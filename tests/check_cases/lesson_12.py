@@ -5,6 +5,8 @@ import numpy as np
 from check_cases import Case
 
 P = np.array([0.1, 0.5, 0.9])
+ODDS = P / (1 - P)
+FACTOR = 0.02 / 0.98 * 0.85 / 0.15
 
 
 def empty_is_zero(tp, fp, fn):
@@ -29,8 +31,12 @@ def all_counted(tp, fp, fn):
     return (np.mean(2 * tp[pixels > 0] / pixels[pixels > 0]) if pixels.any() else np.nan), len(tp)
 
 
+# No shift, probabilities for odds, odds that stay odds, a factor of probabilities, and the factor upside down.
+WRONG_SHIFTS = (P, 1 - P, P * 0.02 / 0.15, ODDS * FACTOR, ODDS * 0.02 / 0.15 / (1 + ODDS * 0.02 / 0.15))
+WRONG_SHIFTS += (ODDS / FACTOR / (1 + ODDS / FACTOR),)
+
 CASES = {
     "q12_1": Case(wrong=(empty_is_zero, only_with_hemorrhage, pooled, all_counted)),
-    "q12_2": Case(given=(P, 0.15, 0.02), wrong=(P * 0.02 / 0.15, P, 1 - P, P / (1 - P) * 0.02 / 0.15)),
+    "q12_2": Case(given=(P, 0.15, 0.02), wrong=WRONG_SHIFTS),
     "q12_3": Case(given=(0.8, 0.9, 0.02), wrong=((0.8, 0.9), (0.9, 0.8), (0.9954, 0.1404), (0.8 * 0.02, 0.9 * 0.98))),
 }
