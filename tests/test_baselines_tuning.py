@@ -200,6 +200,19 @@ def test_score_is_that_of_the_report(two, scoring):
         assert expected == pytest.approx(roc_auc_score(true == "hemorrhage", model.predict_proba(rows)[:, 0]))
 
 
+@pytest.mark.parametrize("name", ["qda", "logistic", "svm_rbf", "random_forest"])
+def test_ranking_is_that_of_the_report(two, name):
+    """AUROC ranks by the decision function where a model has one, as the report does: QDA's probabilities are 0 or 1."""
+    features, labels, table = two
+    own = table.assign(fold=np.repeat([0, 1], 48))
+    frame = cross_predict(name, features, labels, own)
+    tuned = tune(name, features, labels, own, grid={}, scoring="auroc")
+    for fold in (0, 1):
+        rows = frame[frame["fold"] == fold]
+        report = class_report(rows, num_resamples=100).set_index("metric")
+        assert tuned.trials[f"fold_{fold}"][0] == pytest.approx(report.loc["auroc", "estimate"])
+
+
 def test_score_of_missing_labels():
     """Labels without slices are left out, in silence: no warning comes from it."""
 

@@ -241,11 +241,18 @@ def _are_numbers(values):
 
 
 def _positive_scores(estimator, X, positive):
-    """Scores that rank the positive label; 0 for all rows where training did not have it."""
+    """What ranks rows for the positive one of two labels; 0 for all where training did not have both.
+
+    As in `running`, the decision function goes before probabilities, which may be rounded to 0 and 1.
+    """
     known = list(estimator.classes_)
-    if positive not in known:
+    if positive not in known or len(known) != 2:
         return np.zeros(len(X))
-    return np.asarray(estimator.predict_proba(X))[:, known.index(positive)]
+    place = known.index(positive)
+    if not hasattr(estimator, "decision_function"):
+        return np.asarray(estimator.predict_proba(X))[:, place]
+    limit = np.finfo(float).max
+    return np.clip(estimator.decision_function(X), -limit, limit) * (1 if place else -1)
 
 
 def _trials(results, task):
