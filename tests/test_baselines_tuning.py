@@ -202,7 +202,7 @@ def test_score_is_that_of_the_report(two, scoring):
 
 @pytest.mark.parametrize("name", ["qda", "logistic", "svm_rbf", "random_forest"])
 def test_ranking_is_that_of_the_report(two, name):
-    """AUROC ranks by the decision function where a model has one, as the report does: QDA's probabilities are 0 or 1."""
+    """AUROC ranks by the decision function where there is one, as in the report: QDA's probabilities are 0 or 1."""
     features, labels, table = two
     own = table.assign(fold=np.repeat([0, 1], 48))
     frame = cross_predict(name, features, labels, own)
