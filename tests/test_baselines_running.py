@@ -10,8 +10,12 @@ from sklearn.exceptions import ConvergenceWarning
 from hemokit.baselines import running
 from hemokit.baselines.features import build_features
 from hemokit.baselines.models import MODELS
+from hemokit.baselines.pixels import read_pixels
 from hemokit.baselines.running import check_labels, cross_predict, fit_predict, fold_table
 from hemokit.checks import HemokitError
+from hemokit.datasets import open_dataset
+from hemokit.evaluation.scores import auroc
+from hemokit.labels import seven_way
 from hemokit.splits import folds_by_patient
 
 SMALL = {"pca_knn": {"pca__n_components": 5}, "xgboost": {"n_estimators": 3}, "random_forest": {"n_estimators": 9}}
@@ -220,3 +224,18 @@ def test_scores_rank_as_probabilities_do(name, num_classes):
         assert (ratio[difference > 0] >= 0).all() and (ratio[difference < 0] <= 0).all()
     if name == "qda":
         assert frame["score_normal"].nunique() > frame["probability_normal"].nunique()
+
+
+@pytest.mark.slow
+def test_real_slices(ct_ich_root, tmp_path, monkeypatch):
+    """On the real CT-ICH a linear model finds more hemorrhage than chance; a subtype of one patient is noted."""
+    monkeypatch.setenv("HEMOKIT_CACHE", str(tmp_path))
+    table = open_dataset(ct_ich_root)
+    features = build_features(read_pixels(table, image_size=64, progress=False))
+    frame = cross_predict("logistic", features, table["any"], table)
+    assert frame["slice_id"].tolist() == table["slice_id"].tolist()
+    assert 0.55 < auroc(frame["label"], frame["probability_1"]) < 0.8
+    subtypes = seven_way(table)
+    lonely = table["patient_id"].groupby(subtypes).nunique().eq(1)
+    notes = cross_predict("most_frequent", features, subtypes, table).attrs["notes"]
+    assert sum("has one patient" in note for note in notes) == lonely.sum()
