@@ -350,16 +350,16 @@ judged = final.assign(dice=dice(counts), false_pixels=counts.fp).sort_values(
 )
 bled = judged[judged["any"] == 1].dropna(subset="dice")
 alarm = judged[judged["any"] == 0].nlargest(1, "false_pixels")
-four = pd.concat([bled.iloc[sorted({0, len(bled) // 2, len(bled) - 1})], alarm])[
-    "slice_id"
-].tolist()
+places = {0: "best", len(bled) // 2: "middle", len(bled) - 1: "worst"} if len(bled) else {}
+four = pd.concat([bled.iloc[list(places)], alarm])["slice_id"].tolist()
 shown = table.set_index("slice_id", drop=False).loc[four]
 images, masks = slice_pipeline(shown, **how | {"batch_size": 4}).batches[0]
 
 # %%
 # alt: Four rows of pictures: the slices with the best, the middle and the worst Dice, and the slice with the largest
 # alt: false alarm. Each row has the scan, the true mask, the probabilities, and both outlines over the scan.
-titles = [f"{what}: {one}" for what, one in zip(("best", "middle", "worst", "alarm"), four)]
+names = [*places.values(), "alarm"]  # fewer than three bled: fewer names
+titles = [f"{what}: {one}" for what, one in zip(names, four)]
 maps, masks = model.predict_on_batch(images)[..., 0], masks[..., 0] > 0
 axes = plots.prediction_panels(images, masks, maps, threshold=threshold, titles=titles)
 axes[0, 0].figure.suptitle(f"Test slices, {window}, {source}")
@@ -519,7 +519,8 @@ board[[*columns, "patients", "data", "split", "seed"]].set_index("network")
 # Read `data` and `n` before the scores. A score on the phantom is a score on the phantom: it says that the code works,
 # not how good a network would be on patients. And the papers' thresholds were chosen on the very slices that they were
 # scored on. In profile `paper` there is no interval: four test patients are too few for one, and that is what four
-# patients say. For scale: the authors of CT-ICH report a Dice of 0.31, with five folds by patient.
+# patients say. Ours are of all pixels together; neither paper says whether its IoU and F1 are that, or a mean over
+# slices, which is another number. For scale: the authors of CT-ICH report a Dice of 0.31, with five folds by patient.
 #
 # ## 7 Slices without masks
 # A network needs no masks to be used, and labels are enough to ask whether it **ranks** slices: does one with
