@@ -91,6 +91,10 @@ def test_paper_rows():
     assert paper_rows("renyard", task="scan").empty
     assert ((paper_rows()["value"] > 0) & (paper_rows()["value"] < 1)).all()
     assert not paper_rows()[["data", "split"]].isna().any(axis=None)
+    overlap = paper_rows()["metric"].isin(["dice", "iou", "iou_with_background"])
+    assert (paper_rows()["over"] != "").equals(overlap)
+    assert paper_rows("northeastern").set_index("metric").loc["dice", "over"] == "not said"
+    assert paper_rows("fahim").set_index("metric").loc["dice", "over"].startswith("mean")
     with pytest.raises(HemokitError, match="system is 'nobody'"):
         paper_rows("nobody")
     with pytest.raises(HemokitError, match="task is 'sleep'"):

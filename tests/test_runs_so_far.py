@@ -8,10 +8,12 @@ from evaluation_frames import masked_frame, random_masked
 from hemokit import evaluation
 from hemokit.checks import HemokitError
 from hemokit.datasets import open_dataset
-from hemokit.datasets.phantom import write_phantom
-from hemokit.predictions import write_predictions
-from hemokit.runs.judging_facts import Facts, write_facts
+from hemokit.datasets.phantom import phantom_root, write_phantom
+from hemokit.predictions import build_predictions, write_predictions
+from hemokit.runs import so_far
+from hemokit.runs.judging_facts import Facts, write_facts, write_judged
 from hemokit.runs.so_far import bedside_volumes, load_runs, make_runs, papers_and_here
+from hemokit.splits import split_by_patient
 
 
 def write_run(folder, seed=0):
@@ -37,11 +39,36 @@ def test_all_runs_are_loaded(tmp_path):
     assert 0 < row["validation_dice"] <= 1
 
 
-def test_runs_that_are_there_are_not_made_again(tmp_path):
-    """With a run and without a folder nothing is made."""
+def test_runs_that_are_there_are_not_made_again(tmp_path, capsys):
+    """With runs and without a folder nothing is made; a single one of other data than lesson 07's stays alone."""
     write_run(tmp_path / "a")
     assert make_runs(tmp_path) is None
-    assert [one.name for one in tmp_path.iterdir()] == ["a"]
+    assert "a is the only run, of data of its own" in capsys.readouterr().out
+    write_run(tmp_path / "b")
+    assert make_runs(tmp_path) is None and capsys.readouterr().out == ""
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["a", "b"]
+
+
+@pytest.mark.slow
+def test_the_run_of_lesson_07_gets_a_yardstick(tmp_path, monkeypatch, capsys):
+    """Trees with its split, judged on its very slices, so that both are one test set of the leaderboard."""
+    monkeypatch.setenv("HEMOKIT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(so_far, "LESSON_07", {"num_patients": 8, "image_size": 64})
+    table = open_dataset(phantom_root("ct_ich_nifti", num_patients=8, image_size=64, seed=0))
+    table = split_by_patient(table, fractions=(0.5, 0.25, 0.25), seed=1)
+    kept = table[table["split"] != "train"].reset_index(drop=True)
+    noise = np.random.default_rng(0).random((len(kept), 8, 8), np.float32)
+    frame = build_predictions(kept, noise, noise > 0.9)
+    source = "phantom (synthetic)"
+    write_judged(frame, Facts(0.5, 0.5, "validation", source, source, 0, source), tmp_path / "runs" / "07_unet")
+    (tmp_path / "runs" / "07_unet" / "run.json").write_text("{}")
+    make_runs(tmp_path / "runs")
+    assert "judged on the same slices" in capsys.readouterr().out
+    runs = load_runs(tmp_path / "runs")
+    assert list(runs.frames) == ["07_unet", "12_trees"]
+    for part in ("validation", "test"):
+        ids = [set(one["slice_id"][one["split"] == part]) for one in runs.frames.values()]
+        assert ids[0] == ids[1] and ids[0]
 
 
 def test_no_run_is_said(tmp_path):
@@ -83,4 +110,8 @@ def test_papers_stand_above_ours():
     assert rows.loc["renyard", "score"] == "0.930 [0.925, 0.935]" and rows.loc["twobranch", "score"].startswith("0.560")
     here = rows.loc["here"].iloc[0]
     assert here["n"] == "72 slices, 8 patients" and here["data"] == "phantom (synthetic)" and here["seed"] == 5
+    assert rows["over"].tolist() == [
+        *("-", "not said", "-", "not said", "mean; of what is not said", "mean; of what is not said"),
+        *("all pixels together", "all pixels together"),
+    ]
     assert not pd.isna(rows).any(axis=None)

@@ -1,7 +1,7 @@
 """The figures that the five reports published, so that a result table can put them beside ours.
 
-They were measured on other slices, often split by slice, with other rules: never the same experiment. `data` and
-`note` say what is known. The names of metrics are those of our reports where the meaning is the same.
+They were measured on other slices, often split by slice, with other rules: never the same experiment. `data`,
+`over` and `note` say what is known. The names of metrics are those of our reports where the meaning is the same.
 """
 
 from typing import NamedTuple
@@ -13,7 +13,11 @@ from hemokit.checks import check_choice, check_columns
 
 
 class Figure(NamedTuple):
-    """One published figure; low and high are its interval where one was given."""
+    """One published figure; low and high are its interval where one was given.
+
+    `over` is for Dice and IoU, whose figure depends on it: over all pixels in one pot, or the mean of images, each with
+    its own; and "not said" where the paper leaves it open.
+    """
 
     system: str
     task: str
@@ -23,6 +27,7 @@ class Figure(NamedTuple):
     low: float = np.nan
     high: float = np.nan
     note: str = ""
+    over: str = ""
 
 
 # Where the figures come from: data, and how it was split.
@@ -35,8 +40,14 @@ _ORIGIN = {
     "field": ("see the note", "see the note"),
 }
 SYSTEMS = tuple(_ORIGIN)
+_NOT_SAID = "not said"
+# "Avg." in their table. All pixels together, an IoU of 0.338 would be a Dice of 2 x 0.338 / 1.338 = 0.505, not 0.433.
+_AVERAGE = "mean; of what is not said"
+_BY_PATIENT = "CT-ICH, five folds by patient; fahim's table quotes it as an average"
+_NOT_READ = "not looked up"
 _ONE_PATIENT_SET = "threshold chosen on the same slices"
 _TEST_THRESHOLD = "threshold 0.245 chosen on the test set"
+_CALLED_F1 = _TEST_THRESHOLD + "; called F1"
 _MICRO = "their F1 is micro, equal to the accuracy"
 
 _FIGURES = (
@@ -45,11 +56,11 @@ _FIGURES = (
     Figure("renyard", "slice", "U-Net", "precision", 0.824, note=_ONE_PATIENT_SET),
     Figure("renyard", "slice", "U-Net", "sensitivity", 0.933, note=_ONE_PATIENT_SET),
     Figure("renyard", "segmentation", "U-Net", "area_correlation", 0.80, note=_ONE_PATIENT_SET),
-    Figure("renyard", "segmentation", "U-Net", "iou_with_background", 0.716, 0.675, 0.757, "in the text"),
-    Figure("renyard", "segmentation", "U-Net", "iou_with_background", 0.64, note="in the abstract"),
+    Figure("renyard", "segmentation", "U-Net", "iou_with_background", 0.716, 0.675, 0.757, "in the text", _NOT_SAID),
+    Figure("renyard", "segmentation", "U-Net", "iou_with_background", 0.64, note="in the abstract", over=_NOT_SAID),
     Figure("renyard", "latency", "U-Net on an iPhone 6S", "seconds_per_slice", 0.218),
-    Figure("northeastern", "segmentation", "U-Net", "iou", 0.401, note=_TEST_THRESHOLD),
-    Figure("northeastern", "segmentation", "U-Net", "dice", 0.577, note=_TEST_THRESHOLD + "; called F1"),
+    Figure("northeastern", "segmentation", "U-Net", "iou", 0.401, note=_TEST_THRESHOLD, over=_NOT_SAID),
+    Figure("northeastern", "segmentation", "U-Net", "dice", 0.577, note=_CALLED_F1, over=_NOT_SAID),
     Figure("northeastern", "segmentation", "U-Net", "pixel_accuracy", 0.990, note="an empty mask gets about as much"),
     Figure("northeastern", "six_class", "logistic", "accuracy", 0.315, note=_MICRO),
     Figure("northeastern", "six_class", "LDA", "accuracy", 0.337, note=_MICRO),
@@ -76,9 +87,9 @@ _FIGURES = (
     Figure("math7243", "segmentation", "ResNet50 U-Net", "precision", 0.7732),
     Figure("math7243", "segmentation", "ResNet50 U-Net", "sensitivity", 0.7165),
     Figure("twobranch", "segmentation", "U-Net", "auroc", 0.94),
-    Figure("twobranch", "segmentation", "U-Net", "iou", 0.32),
+    Figure("twobranch", "segmentation", "U-Net", "iou", 0.32, over=_NOT_SAID),
     Figure("twobranch", "segmentation", "two-branch network", "auroc", 0.98),
-    Figure("twobranch", "segmentation", "two-branch network", "iou", 0.56),
+    Figure("twobranch", "segmentation", "two-branch network", "iou", 0.56, over=_NOT_SAID),
     Figure("twobranch", "segmentation", "two-branch network", "pixel_accuracy", 0.9978),
     Figure(
         "twobranch", "segmentation", "two-branch network", "macro_f1", 0.92, note="background is one of two classes"
@@ -96,12 +107,17 @@ _FIGURES = (
         for task, value in (("scan", scan), ("slice", one))
     ),
     *(
-        Figure("fahim", "segmentation", "UNet++ DenseNet169", metric, value, note="128x128 crops of CT-ICH")
-        for metric, value in (("iou", 0.338), ("dice", 0.433), ("sensitivity", 0.673), ("specificity", 0.727))
+        Figure("fahim", "segmentation", "UNet++ DenseNet169", metric, value, note="128x128 crops of CT-ICH", over=over)
+        for metric, value, over in (
+            ("iou", 0.338, _AVERAGE),
+            ("dice", 0.433, _AVERAGE),
+            ("sensitivity", 0.673, ""),
+            ("specificity", 0.727, ""),
+        )
     ),
-    Figure("field", "segmentation", "CT-ICH, its authors", "dice", 0.31, note="CT-ICH, five folds by patient"),
-    Figure("field", "segmentation", "Swin-UNETR, weak labels", "dice", 0.44, note="CT-ICH"),
-    Figure("field", "segmentation", "INSTANCE 2022 winner", "dice", 0.6925, note="INSTANCE 2022"),
+    Figure("field", "segmentation", "CT-ICH, its authors", "dice", 0.31, note=_BY_PATIENT, over=_AVERAGE),
+    Figure("field", "segmentation", "Swin-UNETR, weak labels", "dice", 0.44, note="CT-ICH", over=_NOT_READ),
+    Figure("field", "segmentation", "INSTANCE 2022 winner", "dice", 0.6925, note="INSTANCE 2022", over=_NOT_READ),
     Figure("field", "slice", "RSNA 2019 winner", "weighted_log_loss", 0.0438, note="RSNA 2019 hidden test set"),
 )
 
@@ -130,7 +146,8 @@ def paper_rows(system=None, *, task=None):
 
     Returns:
         DataFrame system, task, model, metric, value, low, high (NaN where no interval was published), data, split,
-        note. A system without figures for the task gives an empty frame.
+        note, over (of Dice and IoU: over all pixels together, a mean, or not said; "" for others). A system without
+        figures for the task gives an empty frame.
 
     Raises:
         HemokitError: another system or task.

@@ -1,4 +1,4 @@
-"""The runs in a folder: load all of them, make two small ones where there is none, put the papers beside them."""
+"""The runs in a folder: load all of them, make small ones where there are too few, put the papers beside them."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +20,8 @@ from hemokit.thresholds import choose_threshold
 
 MIN_PATIENTS = 20  # in a folder that is to be trained and judged on
 FRACTIONS = (0.4, 0.25, 0.35)  # many patients for the test: here judging is the subject
+LESSON_07 = {"num_patients": 100, "image_size": 128}  # its phantom, in the profile quick
+YARDSTICK_PATIENTS = 24  # of the training: trees learn from fewer as well, and sooner
 
 # Published figures to put beside ours: system, metric, n, and what was wrong with the test.
 PICKED = (
@@ -30,7 +32,7 @@ PICKED = (
     ("fahim", "dice", "not stated", "split of CT-ICH not known"),
     ("field", "dice", "not stated", "none known"),
 )
-PAPER_COLUMNS = ("who", "metric", "score", "n", "data", "split", "leak", "seed")
+PAPER_COLUMNS = ("who", "metric", "score", "over", "n", "data", "split", "leak", "seed")
 
 
 class Loaded(NamedTuple):
@@ -49,9 +51,10 @@ class Outside(NamedTuple):
 
 
 def make_runs(runs, root=None, *, phantom=None, most_patients=100, seed=0):
-    """Make two runs of boosted trees, 12_trees_coarse and 12_trees_fine, where they are needed.
+    """Make runs of boosted trees where they are needed.
 
-    They are needed where `runs` has no run with predictions yet, or where a folder is given.
+    Two, 12_trees_coarse and 12_trees_fine, where `runs` has no run with predictions yet, or where a folder is given.
+    One, 12_trees, where there is the run of lesson 07 alone: a yardstick that is judged on the same slices.
 
     Args:
         runs: folder of runs, made if missing.
@@ -69,6 +72,7 @@ def make_runs(runs, root=None, *, phantom=None, most_patients=100, seed=0):
     """
     phantom = {"num_patients": 40, "image_size": 128} | (phantom or {})
     if root is None and _folders(runs):
+        _add_yardstick(Path(runs), seed)
         return None
     table, source, outside = _choose(root, phantom, most_patients, seed)
     print(f"Two small runs are made of {source}: trees that look at each pixel.", flush=True)
@@ -139,7 +143,7 @@ def papers_and_here(reports):
         reports: list of reports, each with its data in words in the column data; the first two rows are shown.
 
     Returns:
-        DataFrame who, metric, score, n, data, split, leak, seed.
+        DataFrame who, metric, score, over (of Dice and IoU, as `evaluation.paper_rows`), n, data, split, leak, seed.
     """
     figures, rows = evaluation.paper_rows(), []
     for who, metric, n, leak in PICKED:
@@ -148,12 +152,14 @@ def papers_and_here(reports):
         data = one["note"].split(",")[0] if who == "field" else one["data"]
         split = "by patient, five folds" if who == "field" else one["split"]
         score = evaluation.show_interval(one["value"], one["low"], one["high"], digits=3)
-        rows.append((who, metric, score.replace("no interval", "none given"), n, data, split, leak, "-"))
+        score = score.replace("no interval", "none given")
+        rows.append((who, metric, score, one["over"] or "-", n, data, split, leak, "-"))
     for report in reports:
         for one in report.head(2).itertuples():
             n = f"{one.n} {one.unit}, {one.patients} patients"
             score = evaluation.show_interval(one.estimate, one.low, one.high)
-            rows.append(("here", one.metric, score, n, one.data, "by patient", "none known", one.seed))
+            over = "all pixels together" if one.metric in ("dice", "iou") else "-"
+            rows.append(("here", one.metric, score, over, n, one.data, "by patient", "none known", one.seed))
     return pd.DataFrame(rows, columns=list(PAPER_COLUMNS)).set_index("who")
 
 
@@ -169,6 +175,39 @@ def _choose(root, phantom, most_patients, seed):
         print(f"Fewer than {MIN_PATIENTS} patients to train and to judge on. The phantom stands in.")
         outside = Outside(data.table, data.source)
     return open_dataset(phantom_root("ct_ich_nifti", seed=seed, **phantom)), "phantom (synthetic)", outside
+
+
+def _add_yardstick(runs, seed):
+    """Beside a single run on the phantom of lesson 07: trees with the same split. Another single run stays alone."""
+    (only, *others), data = _folders(runs), None
+    if others:
+        return
+    frame, facts = read_predictions(only), read_facts(only)
+    if (frame["dataset"] == "ct_ich_nifti").all() and facts.judged_on == "phantom (synthetic)":
+        table = open_dataset(phantom_root("ct_ich_nifti", seed=seed, **LESSON_07))
+        data = _with_split_of(frame, table)
+    if data is None:
+        print(f"{only.name} is the only run, of data of its own: the leaderboard has one row.")
+        return
+    print(f"{only.name} is the only run: trees that look at each pixel are made beside it, judged on the same slices.")
+    print(
+        f"(They learn from {YARDSTICK_PATIENTS} of its training patients, and see images of 64 x 64 pixels.)",
+        flush=True,
+    )
+    train_trees(data, runs / "12_trees", source="phantom (synthetic)", image_size=64, seed=seed)
+
+
+def _with_split_of(frame, table):
+    """The table with the split of a run's predictions, or None where its slices are others.
+
+    Rows that the run did not predict are its training rows; those of the first patients are taken.
+    """
+    rows = table.set_index("slice_id").reindex(frame["slice_id"])
+    if rows["any"].tolist() != frame["any"].tolist() or rows["patient_id"].tolist() != frame["patient_id"].tolist():
+        return None
+    split = table["slice_id"].map(dict(zip(frame["slice_id"], frame["split"], strict=True))).fillna("train")
+    taken = table.loc[split == "train", "patient_id"].unique()[:YARDSTICK_PATIENTS]
+    return table.assign(split=split)[(split != "train") | table["patient_id"].isin(taken)].reset_index(drop=True)
 
 
 def _folders(runs):

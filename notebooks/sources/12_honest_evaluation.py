@@ -6,7 +6,7 @@
 # >
 # > **You need**: lesson 03 (why patients), and what a probability is. Lesson 07 makes the runs that are judged here.
 # >
-# > **Time**: 40 minutes to read, 10 to 20 seconds to run; half a minute more where a run must be made first.
+# > **Time**: 40 minutes to read, 10 to 20 seconds to run; half a minute more where runs must be made first.
 # >
 # > **Data**: the predictions of your runs so far; or of a small detector on the phantom, made here.
 # >
@@ -59,6 +59,7 @@ RUNS = Path("runs")  # lesson 07 writes here
 #
 # Where there is no run, the lesson makes two: boosted trees that look at each pixel and its surroundings, once on
 # coarse and once on fine images. They take seconds, where a network takes minutes. Judging cannot tell the difference.
+# Where there is that of lesson 07 alone, one of trees is made beside it, for the same patients: a yardstick.
 # (If `DATA` names a folder that cannot be trained on, the trees learn from the phantom and predict that folder.)
 
 # %% tags=["slow"]
@@ -226,8 +227,8 @@ ax.set_title(f"What more work buys, 300 draws each, {source}")
 plt.show()
 
 # %% [markdown]
-# New slices of old patients soon buy nothing (the wiggles are those of 300 draws). The size of a test is its number of **patients**, whatever the abstract
-# says about thousands of slices.
+# New slices of old patients soon buy nothing (the wiggles are those of 300 draws). The size of a test is its number of
+# **patients**, whatever the abstract says about thousands of slices.
 #
 # ## 6 Is there blood? Slices, scans, and what a probability means
 # A clinic first asks yes or no. The pixels become a score of the slice by their mean probability (renyard), by the mean
@@ -403,7 +404,7 @@ plt.show()
 #
 # ## 8 The leaderboard, and why its first place lies
 # All runs with intervals, beside what was published for the same score. Runs with different letters were judged on
-# different slices; and on coarse images a Dice is of coarse pixels.
+# different slices; and on coarse images a Dice is of coarse pixels. A leaderboard of one run would say nothing.
 
 # %%
 lines = []
@@ -423,16 +424,15 @@ evaluation.show_report(board)[columns]
 
 # %%
 # alt: A forest plot: the Dice of each run here with its interval, below it the published figures as open diamonds,
-# alt: which have no interval.
+# alt: which have no interval. Beside each name stands what the Dice is over.
 ours = board.rename(columns={"dice": "estimate", "dice_low": "low", "dice_high": "high"})
-ours = ours.assign(name=ours["model"] + ", " + ours["data"], source="here")
+ours = ours.assign(name=ours["model"] + ", " + ours["data"] + " (all pixels)", source="here")
 papers = evaluation.paper_rows(task="segmentation").query("metric == 'dice'")
-papers = papers.assign(
-    estimate=papers["value"], name=papers["system"] + ": " + papers["model"], source="paper"
-)
+names = papers["system"] + ": " + papers["model"] + " (" + papers["over"] + ")"
+papers = papers.assign(estimate=papers["value"], name=names, source="paper")
 ax = plots.interval_plot(pd.concat([ours, papers]), x_label="Dice (0 to 1)")
 ax.set(xlabel="Dice (0 to 1)", ylabel="run or paper", xlim=(0, 1))
-ax.set_title("Dice of all pixels: other data, other splits, other n")
+ax.set_title("Dice: other data, other splits, other n, over other things")
 plt.show()
 
 # %% [markdown]
@@ -458,7 +458,8 @@ in_masks["data"], in_slices["data"] = source, slice_source
 so_far.papers_and_here([in_masks, in_slices])
 
 # %% [markdown]
-# None of the papers gives an interval by patient. With four test patients there is none to give.
+# None of the papers gives an interval by patient. With four test patients there is none to give. And a Dice over all
+# pixels is another number than a mean over slices: where it is not said which, the figures cannot be compared.
 #
 # ## 9 The model card
 # What a user must know, on one page beside the model: data, split, seed, n, the scores of its masks with intervals, the
