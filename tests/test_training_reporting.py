@@ -1,7 +1,10 @@
 """What a run shows: a line an epoch, a bar on a terminal, a curve in a notebook, TensorBoard on request."""
 
+import contextlib
 import sys
+from types import SimpleNamespace
 
+import keras
 import pytest
 from training_cases import fit_simple
 
@@ -47,3 +50,22 @@ def test_tensorboard(tmp_path):
     pytest.importorskip("tensorboard")
     fit_simple(tmp_path, epochs=1, tensorboard=True)
     assert list((tmp_path / "tensorboard").rglob("events.out.tfevents.*"))
+
+
+@pytest.mark.parametrize("stops", [False, True])
+def test_a_bar_is_gone_before_anything_else_is_said(stops, tmp_path, monkeypatch):
+    """The line of an epoch comes after its bar; Ctrl-C in an epoch leaves none."""
+    told, bar = [], SimpleNamespace(update=lambda number: None)
+    bar.close = lambda: told.append("closed")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setattr("hemokit.training.reporting.progress_bar", lambda *_, **how: told.append("bar") or bar)
+    monkeypatch.setattr("hemokit.training.reporting.epoch_line", lambda *_: told.append("line"))
+
+    class Stops(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if stops:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) if stops else contextlib.nullcontext():
+        fit_simple(tmp_path, epochs=1, callbacks=[Stops()])
+    assert told == (["bar", "closed"] if stops else ["bar", "closed", "line", "closed"])

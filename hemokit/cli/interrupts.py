@@ -25,6 +25,8 @@ class Stop:
         """Say that the command was interrupted."""
         if self.asked:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # the end is near: no second one in the midst of it
+        if sys.stderr.isatty():
+            print(end="\r", file=sys.stderr)  # over the ^C that the terminal writes
         return refuse(f"interrupted{said}", 130)
 
 

@@ -66,7 +66,8 @@ def train(
         else:
             training.train_split(data, out, recipe, **split)
     except KeyboardInterrupt:
-        raise Interrupted(f"finished epochs are kept in {out}; run the same command again to go on") from None
+        kept = f"finished epochs are kept in {out}" if out.exists() else "no epoch was begun"
+        raise Interrupted(f"{kept}; run the same command again to go on") from None
 
 
 def predict(

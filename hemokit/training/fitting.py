@@ -16,7 +16,7 @@ from hemokit.training.distribution import built_model, is_chief, scope_of, train
 from hemokit.training.epochs import Bookkeeper, has_stopped, history_frame, rate_of, write_history
 from hemokit.training.precision import choose_precision, computing_in
 from hemokit.training.recipe import build_recipe, check_whole
-from hemokit.training.reporting import reporter, watchers
+from hemokit.training.reporting import cleared, reporter, watchers
 from hemokit.training.run_record import check_same_run, recorded
 from hemokit.training.sources import as_source, check_sources
 
@@ -73,13 +73,13 @@ def fit(
         )  # fmt: skip
     made_with = _made_with(train, validation, recipe)
     history = _earlier_epochs(saved, made_with, epochs, run_dir, resume=resume, chief=chief)
-    shown = [*watchers(run_dir, tensorboard=tensorboard, quiet=not chief), *callbacks]
     keeper = Bookkeeper(
         run_dir=run_dir if chief else None, made_with=made_with, history=history, batches=train.batches, seed=seed,
         monitor=monitor, patience=patience, rate=rate_of(recipe.settings, epochs),
         report=reporter(epochs, history, live=live, quiet=not chief),
     )  # fmt: skip
-    _run(model, recipe, (train, validation), [keeper, *shown], epochs, strategy, saved and (run_dir / LAST, saved))
+    shown = watchers(run_dir, tensorboard=tensorboard, quiet=not chief)  # a bar is gone when the keeper prints its line
+    _run(model, recipe, (train, validation), [*shown, keeper, *callbacks], epochs, strategy, saved, run_dir / LAST)
     return history_frame(history)
 
 
@@ -103,21 +103,23 @@ def _made_with(train, validation, recipe):
     return {"data": data, "settings": recipe.settings}
 
 
-def _run(model, recipe, sources, callbacks, epochs, strategy, kept):
-    """Compile, restore what is `kept` (path and state, or None), train what is left; callbacks[0] keeps the books."""
-    keeper, (train, validation) = callbacks[0], sources
+def _run(model, recipe, sources, callbacks, epochs, strategy, saved, last):
+    """Compile, restore what is `saved` (in the file `last`) if anything is, and train the epochs that are left."""
+    train, validation = sources
+    keeper = next(one for one in callbacks if isinstance(one, Bookkeeper))
     with computing_in(model, recipe.settings["precision"]):
         with scope_of(strategy):
             # "auto" is XLA on a GPU and none on a CPU, where XLA trained the default U-Net at a quarter of the speed.
             model.compile(recipe.optimizer, recipe.loss, metrics=recipe.metrics, jit_compile="auto")
             model.optimizer.build(model.trainable_variables)  # its memory belongs into the first checkpoint too
-            if kept:
-                restore(model, *kept)
+            if saved:
+                restore(model, last, saved)
         done = len(keeper.history)
         if done < epochs and not has_stopped(keeper.history, keeper.monitor, keeper.patience):
-            with recorded(keeper.run_dir, keeper.made_with, epochs=epochs, resumed=bool(kept)):
+            with recorded(keeper.run_dir, keeper.made_with, epochs=epochs, resumed=bool(saved)):
                 span = {"epochs": epochs, "first": done, "strategy": strategy}
-                _train(model, train.data, validation and validation.data, callbacks, **span)
+                with cleared(callbacks):
+                    _train(model, train.data, validation and validation.data, callbacks, **span)
 
 
 def _saved_run(run_dir, resume, chief):

@@ -1,5 +1,6 @@
 """How a run tells where it is: one line an epoch, a bar on a terminal, a live curve in a notebook, TensorBoard."""
 
+import contextlib
 import sys
 from importlib.util import find_spec
 
@@ -10,7 +11,11 @@ from hemokit.progress import progress_bar
 
 
 class BatchBar(keras.callbacks.Callback):
-    """A progress bar over the batches of each epoch, for terminals; it goes when the epoch ends."""
+    """A progress bar over the batches of each epoch, for terminals; it goes when the epoch ends, and by `close`."""
+
+    def __init__(self):
+        super().__init__()
+        self._bar = None
 
     def on_epoch_begin(self, epoch, logs=None):
         words = {"description": f"epoch {epoch + 1}/{self.params['epochs']}", "unit": "batch"}
@@ -21,7 +26,12 @@ class BatchBar(keras.callbacks.Callback):
         self._bar.update(1)
 
     def on_epoch_end(self, epoch, logs=None):
-        self._bar.close()
+        self.close()
+
+    def close(self):
+        """Clear the line of the bar, for what is said next: also after Ctrl-C, of which Keras tells no callback."""
+        if self._bar is not None:
+            self._bar.close()
 
 
 def reporter(epochs, history, *, live=None, quiet=False):
@@ -59,6 +69,17 @@ def watchers(run_dir, *, tensorboard=False, quiet=False):
     if tensorboard and not quiet:
         shown.append(_tensorboard(run_dir))
     return shown
+
+
+@contextlib.contextmanager
+def cleared(callbacks):
+    """However the block ends, no bar of these callbacks stays on the terminal."""
+    try:
+        yield
+    finally:
+        for one in callbacks:
+            if isinstance(one, BatchBar):
+                one.close()
 
 
 def _tensorboard(run_dir):
