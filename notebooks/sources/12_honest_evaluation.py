@@ -424,15 +424,15 @@ evaluation.show_report(board)[columns]
 
 # %%
 # alt: A forest plot: the Dice of each run here with its interval, below it the published figures as open diamonds,
-# alt: which have no interval. Beside each name stands what the Dice is over.
+# alt: which have no interval. Below each name stands what the Dice is over.
 ours = board.rename(columns={"dice": "estimate", "dice_low": "low", "dice_high": "high"})
-ours = ours.assign(name=ours["model"] + ", " + ours["data"] + " (all pixels)", source="here")
+ours = ours.assign(name=ours["model"] + ", " + ours["data"] + "\n(all pixels)", source="here")
 papers = evaluation.paper_rows(task="segmentation").query("metric == 'dice'")
-names = papers["system"] + ": " + papers["model"] + " (" + papers["over"] + ")"
+names = papers["system"] + ": " + papers["model"] + "\n(" + papers["over"] + ")"
 papers = papers.assign(estimate=papers["value"], name=names, source="paper")
 ax = plots.interval_plot(pd.concat([ours, papers]), x_label="Dice (0 to 1)")
 ax.set(xlabel="Dice (0 to 1)", ylabel="run or paper", xlim=(0, 1))
-ax.set_title("Dice: other data, other splits, other n, over other things")
+ax.set_title("Dice: other data, other splits, other n")
 plt.show()
 
 # %% [markdown]
