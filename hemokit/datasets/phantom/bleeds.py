@@ -238,8 +238,11 @@ def _subdural_distance(bleed, part, spaces, rough):
         return np.maximum(
             np.abs(spaces.tentorium - 0.4 * thick) - 0.6 * thick, 2 - spaces.midline * np.sign(bleed.point[0])
         )
+    # Above, a crescent ends at the falx; at the base it stays at the side, off the ridges: it does not go round the
+    # middle fossa.
     side = np.sign(bleed.point[0])
-    return np.maximum(-spaces.cavity - thick, 1.5 - side * spaces.midline)
+    inner = 1.5 + 33 * np.clip((6 - part.z) / 12, 0, 1)
+    return np.maximum(-spaces.hull - thick, inner - side * spaces.midline)
 
 
 def _subarachnoid_distance(bleed, part, spaces, rough):

@@ -34,6 +34,7 @@ class Spaces(NamedTuple):
     midline: np.ndarray  # x against the falx, mm
     tentorium: np.ndarray  # height above it, mm
     texture: np.ndarray  # (rows, columns, 4) noise
+    hull: np.ndarray = None  # inner table without the ridges of the base
 
 
 def shifted(canvas, masses):
@@ -64,13 +65,13 @@ def _inward(x, y, z):
     return np.power((x * x + y * y + (z + 8) ** 2 + 60) * np.float32(1 / 62**2), np.float32(-0.36))
 
 
-def draw_brain(canvas, head, cavity, masses=()):
+def draw_brain(canvas, head, cavity, hull, masses=()):
     """Draw all that lies within the inner table; returns the `Spaces` that bleeds are drawn into.
 
     Args:
         canvas: in `shaped` coordinates.
         head: the patient's `Head`.
-        cavity: signed distance to the inner table.
+        cavity, hull: signed distances to the inner table, see `cranium.cavity_distance`.
         masses: see `shifted`.
     """
     canvas.paint(CSF, cavity)
@@ -79,7 +80,7 @@ def draw_brain(canvas, head, cavity, masses=()):
     inner = _bent(inner, texture)
     midline = inner.x - 0.4 * texture[..., 1]
     tentorium = inner.z - (np.float32(3.0) - 0.36 * np.abs(inner.x) - 0.18 * (inner.y - 20))
-    spaces = _find_spaces(inner, head, cavity, midline, tentorium, texture)
+    spaces = _find_spaces(inner, head, cavity, midline, tentorium, texture)._replace(hull=hull)
     tissue = _tissue(inner, head, spaces)
     canvas.paint(tissue, _parenchyma(inner, head, cavity, texture))
     for space in (spaces.sulci, spaces.cisterns, spaces.ventricles):

@@ -194,7 +194,7 @@ def draw_cut(patient, height_mm, size, present):
     place = bounds(cavity < 1)
     part = canvas.window(*place)
     if part.x.size:
-        spaces = brain.draw_brain(part, head, cavity[place], patient.masses)
+        spaces = brain.draw_brain(part, head, cavity[place], hull[place], patient.masses)
         brain_place = whole.place_of(part)
         paint_bleeds(part, head, spaces, patient.bleeds, {name: cover[brain_place] for name, cover in covers.items()})
         inside[brain_place] = cavity[place] < 0
