@@ -9,7 +9,7 @@ compared on few pixels, and left out of the ratio. Each on one core, and seconds
 the machine does counts for neither.
 
 `python bench_baselines.py 1835 512 900` are the defaults: slices, their size, the time box of one fit in seconds.
-`python bench_baselines.py 200 64 60` takes a minute.
+They take an hour or so; `python bench_baselines.py 200 64 60` takes a minute.
 """
 
 import sys
