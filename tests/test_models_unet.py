@@ -160,3 +160,13 @@ def test_bad_arguments(arguments, message):
     """What cannot be built is refused in one sentence, with sizes that work."""
     with pytest.raises(HemokitError, match=message):
         unet(**{"input_shape": (96, 96, 1), **arguments})
+
+
+def test_start_of_the_weights_keeps_the_signal():
+    """Without normalization an untrained net's signal is about as large at the bottleneck as in the first block."""
+    model = unet((32, 32, 1), filters=(8, 16, 32, 64, 128))
+    image = np.random.default_rng(0).random((4, 32, 32, 1), dtype=np.float32)
+    names = ("encoder1_relu2", "bottleneck_relu2")
+    signals = keras.Model(model.input, [model.get_layer(name).output for name in names])(image)
+    first, last = (float(np.std(signal)) for signal in signals)
+    assert 1 / 4 < last / first < 4  # Keras' own start: 1/70
