@@ -540,6 +540,6 @@ pd.DataFrame(lines, columns=columns).set_index("who")
 # > **What can go wrong in the clinic**: a detector is bought for its 98 %, which came from knowing the test patients.
 # > The next patient is one it has never met.
 # >
-# > **Next**: lesson 04 trains eight classical models on whole slices, with an honest split.
+# > **Next**: lesson 04 gives whole slices to ten classical models, with an honest split, and two that never look.
 # >
 # > *For education only. Not a medical device.*
