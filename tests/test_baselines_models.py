@@ -58,6 +58,8 @@ PLAIN = {
 @pytest.mark.parametrize("name", PLAIN)
 def test_answers_are_those_of_plain_scikit_learn(name, num_classes):
     """On rotated rows each model predicts, with the same scores, what scikit-learn does on float64 pixels."""
+    if name == "qda" and "solver" not in QuadraticDiscriminantAnalysis().get_params():
+        pytest.skip("this scikit-learn's QDA has no solver for fewer rows than pixels: it came with 1.8")
     pixels, labels = draw_slices(num_classes)
     train = np.arange(len(labels)) % 5 != 0
     features = build_features(pixels)

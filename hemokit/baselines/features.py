@@ -34,7 +34,7 @@ def build_features(pixels, *, tree_size=TREE_SIZE):
 
     Trees ask for one pixel at a time, and no rotation keeps what they answer. Of 262,144 neighboring and nearly equal
     pixels each would be tried at every node; averages of areas, 64x64 of them, hold what a threshold on a
-    pixel can tell, with less noise, in a 64th of the time.
+    pixel can tell, with less noise, in a 64th of the columns.
 
     Args:
         pixels: `Pixels` of all rows, training and test alike (see `ExactRotation` why that leaks nothing), or a
