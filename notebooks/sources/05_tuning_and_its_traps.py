@@ -6,7 +6,7 @@
 # > **You need**: lessons 03 (why patients) and 04 (the classical models, balanced accuracy).
 # >
 # > **Time**: 40 minutes to read, 20 to 40 seconds to run; half a minute more where the phantom must be made first.
-# > Profile `paper` takes about an hour.
+# > Profile `paper` takes longer, most of it for forests of 100 trees.
 # >
 # > **Data**: the phantom (32 synthetic patients); or a real data set that names its patients, such as CT-ICH. No masks
 # > are needed.
@@ -140,8 +140,8 @@ chosen = [one["n_neighbors"] for one in after.attrs["settings"].values()]
 print(f"tuned: accuracy {right:.1%}, with {chosen} neighbors in the five folds")
 
 # %%
-# alt: Two confusion matrices of the same slices. Before tuning, predictions are spread over the labels. After tuning
-# alt: on accuracy nearly all stand in the columns of the most frequent labels; the other columns are empty.
+# alt: Two confusion matrices of the same slices. Before tuning, nearly all labels are predicted now and then. After
+# alt: tuning on accuracy nearly every slice stands in the column of the most frequent label; most columns are empty.
 axes = plots.confusion_pair(labels, before["prediction"], after["prediction"], names)
 for ax in axes:
     ax.set(xlabel="predicted label", ylabel="true label")
@@ -150,6 +150,10 @@ plt.show()
 
 # %% [markdown]
 # A row is a true label; its numbers sum to 1. Which columns are empty on the right?
+#
+# (In the titles, "balanced" is the mean of the diagonal. Who says one and the same label for everything gets 1 divided
+# by the number of labels. Where both models are near that, neither can *name* the bleeds of a new patient. But does it
+# still look for them?)
 
 # %%
 bled, lines = labels != "normal", {}
@@ -262,7 +266,7 @@ print(f"{len(rows)} rows of {len(table)} slices of {len(set(patients))} patients
 # Three ways to make five folds: so that no **row** is on both sides, no **slice**, or no **patient**. Two models: the
 # nearest neighbor, and a random forest.
 #
-# **Predict** the balanced accuracy (the mean of the six recalls; guessing gets 1/6) of each way.
+# **Predict** the balanced accuracy (the mean of the labels' recalls) of each way.
 
 # %%
 models = {"nearest neighbor": KNeighborsClassifier(1)}
@@ -309,7 +313,8 @@ remember = pd.Series(remember).unstack(sort=False)
 remember.round(3).assign(best_k=remember.idxmax(axis=1), rows=len(rows), data=source, seed=SEED)
 
 # %% [markdown]
-# ## 5 Trap four: the test that chose A test is to say how the chosen model does on patients that had no part in the
+# ## 5 Trap four: the test that chose
+# A test is to say how the chosen model does on patients that had no part in the
 # choice. If it chose, it did have a part. How much is that worth? Take decision trees whose settings are thrown like
 # dice: depth, how many pixels they may look at, and the **seed**, which no one can call an improvement. The question
 # is the easiest one, hemorrhage or not.
@@ -349,7 +354,7 @@ shown.assign(split="50/25/25 by patient, mean of 4", seed=SEED)
 
 # %%
 # alt: Balanced accuracy of the winner against the number of settings tried. On the test that chose it the line rises
-# alt: and rises; on fresh patients the same models stay nearly where they were.
+# alt: and rises; on fresh patients the same models gain much less, or nothing.
 lines = {name: (tried, values) for name, values in optimism.items()}
 ax = plots.curves(lines, x_label="settings tried (number)", y_label="balanced accuracy")
 ax.set(xlabel="settings tried (number)", ylabel="balanced accuracy of the winner", xscale="log")
@@ -358,9 +363,10 @@ ax.set_title(f"The best of k, on its own test and on fresh patients: {source}")
 plt.show()
 
 # %% [markdown]
-# The gap at the right is **optimism**. It was won by luck, grows with the number of settings, and is lost at the next
-# hospital. Nothing in a paper shows it, unless the paper says how many settings were tried, and on which rows. Of our
-# five papers two chose a threshold on their test set.
+# With one setting nothing was chosen, and the two lines differ as two groups of patients do. From there on, what the
+# lower line gains is skill, and what the upper one gains beyond that is luck, or **optimism**. It grows with the number
+# of settings, and is lost at the next hospital. Nothing in a paper shows it, unless the paper says how many settings
+# were tried, and on which rows. Of our five papers two chose a threshold on their test set.
 #
 # ## 6 Repair a broken pipeline
 # A colleague's tuning has the traps three and four in two lines. `score(train, test, k)` fits k neighbors on the rows
@@ -384,7 +390,8 @@ def tuned_score(score, patients, settings, seed):
 
 
 settings = [1, 3, 5, 9, 15, 25, 45]
-print(f"broken: {tuned_score(score, ids['patient'], settings, SEED):.1%}")
+broken = np.mean([tuned_score(score, ids["patient"], settings, seed) for seed in range(5)])
+print(f"broken: {broken:.1%}, mean of five splits ({len(rows)} rows, {source})")
 tuned_score = check.q05_2(tuned_score)
 tuned = np.mean([tuned_score(score, ids["patient"], settings, seed) for seed in range(5)])
 print(f"repaired: {tuned:.1%}, mean of five splits ({len(rows)} rows, {source})")
@@ -417,7 +424,9 @@ print(f"repaired: {tuned:.1%}, mean of five splits ({len(rows)} rows, {source})"
 # 4. **Judge on patients that did not choose.** With few patients: *nested* folds. For each outer fold, the search
 #    runs on folds within the training patients, and `cross_predict_tuned` does just that.
 #
-# The price is time. **Exercise 3.** Five outer folds; in each, every one of 9 settings is fitted on three inner
+# The price is time.
+#
+# **Exercise 3.** Five outer folds; in each, every one of 9 settings is fitted on three inner
 # folds, and the best is fitted once more on all training patients of the outer fold. How many fits?
 
 # %% tags=["task"]
@@ -453,7 +462,7 @@ for method, num_trials in {"grid": None, "tpe": 9}.items():
 
 # %%
 # alt: Balanced accuracy of each of nine trials as markers, and the best so far as a line, for the grid and for TPE.
-# alt: Both lines end close to each other; the later trials of TPE lie nearer to its best one than those of the grid.
+# alt: The best so far rises in few steps, and both searches end close to each other.
 fig, ax = plt.subplots(figsize=(7.5, 3.6), layout="constrained")
 for number, (method, found) in enumerate(searches.items()):
     trials, color = found.trials["score"], f"C{number}"
@@ -473,7 +482,7 @@ fig.legend(loc="outside right upper")
 plt.show()
 
 # %% [markdown]
-# With two settings and nine trials neither is far ahead, and with another seed the order may turn. TPE pays where
+# With two settings and nine trials neither need be far ahead, and with another seed the order may turn. TPE pays where
 # there are many settings: a grid of three values for each of six has 729 points. And the best score in this figure is
 # one that **chose**: do not report it. Report the nested one.
 
@@ -492,10 +501,15 @@ columns += ["n", "patients", "data", "split", "seed"]
 evaluation.show_report(found)[columns].set_index("model")
 
 # %% [markdown]
-# Order the rows by accuracy, then by balanced accuracy: who wins is decided by the column. The first row has learned
-# nothing, and in a hospital's mix its accuracy is hard to beat. The intervals come from drawing patients, and they
-# are wide: with a handful of patients for each rare label, tuning cannot conjure up what the data do not hold. How
-# many bleeds does each of them call, and how many false alarms does it pay for that?
+# Order the rows by accuracy, then by balanced accuracy: the column decides who wins. The first row has learned nothing,
+# and in a hospital's mix its accuracy is hard to beat.
+#
+# Then look at the intervals, which come from drawing patients. They are wide: each rare label has a handful of
+# patients, and no tuning conjures up what the data do not hold. Where the balanced accuracies cannot be told apart, the
+# honest result is that these models cannot tell the labels apart either. Tuned on accuracy, the same nothing would have
+# been printed as an improvement.
+#
+# How many bleeds does each of them call, and how many false alarms does it pay for that?
 
 # %%
 lines = {}
@@ -508,7 +522,8 @@ shown = pd.DataFrame(lines, index=columns).T.map("{:.1%}".format)
 shown.assign(n=len(table), data=source, split="folds by patient", seed=SEED)
 
 # %% [markdown]
-# ## 8 Papers and here All figures of both papers for several classes, and ours below. Compare the kinds of split
+# ## 8 Papers and here
+# All figures of both papers for several classes, and ours below. Compare the kinds of split
 # before the numbers: by slice a score is of patients who are known already.
 
 # %%

@@ -4,7 +4,8 @@
 # > **Goal**: train the U-Net of two papers on slices and masks, choose a threshold, and score it so that the score
 # > can be believed.
 # >
-# > **You need**: lessons 00 to 03. What a convolution is helps.
+# > **You need**: lessons 00 to 03, and section 5 of lesson 05 (a test that chose is no test). What a convolution is
+# > helps.
 # >
 # > **Time**: 45 minutes to read, 3 to 4 minutes to run; one more where the phantom must be made first. Profile
 # > `paper` takes hours on a GPU.
