@@ -522,6 +522,10 @@ shown = pd.DataFrame(lines, index=columns).T.map("{:.1%}".format)
 shown.assign(n=len(table), data=source, split="folds by patient", seed=SEED)
 
 # %% [markdown]
+# Nothing is free here either: what balanced accuracy wins on rare labels it may pay for with false alarms, which count
+# little as long as normal slices are many. No score knows what a missed bleed and a false alarm cost in a hospital.
+# Decide that first; then take the score that says so, and print the confusion matrix beside it.
+#
 # ## 8 Papers and here
 # All figures of both papers for several classes, and ours below. Compare the kinds of split
 # before the numbers: by slice a score is of patients who are known already.
