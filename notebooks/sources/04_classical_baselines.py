@@ -233,7 +233,7 @@ print(f"{scores['pixels'].size:,} scores: largest change {change:.1e}")
 # **Predict**: which model wins, and with what accuracy? Where are the dummies? Write it down.
 
 
-# %% tags=["slow"]
+# %%
 def predict_all(features, labels, patients, names=tuple(MODELS)):
     how = {name: SETTINGS.get(name, {}) | {"seed": SEED, "progress": False} for name in names}
     return {name: cross_predict(name, features, labels, patients, **how[name]) for name in names}
@@ -278,7 +278,7 @@ plt.show()
 #
 # **Predict**: which of the ten models gains the most?
 
-# %% tags=["slow"]
+# %%
 wrong = predict_all(features, few["label"], few["slice_id"])
 by_slice = {name: (one["label"] == one["prediction"]).mean() for name, one in wrong.items()}
 board["by_slice"] = board["model"].map(by_slice)
@@ -445,7 +445,15 @@ sevens = predict_all(seven_features, seven["label"], seven, names)
 # ## 6 Repair a broken pipeline
 # A colleague has a better idea. Most pixels are noise: keep the 50 that go best with the label, scale them, and let
 # folds judge. Lesson 03 has the alarm: throw a coin **for each patient**, and see whether the pipeline "learns" it.
-#
+
+# %%
+seen = whole_features.pixels[:, whole_features.pixels.std(axis=0) > 0.1]  # not the black rim
+who = whole["patient_id"].to_numpy()
+coins = pd.Series(np.random.default_rng(SEED).integers(0, 2, len(first)), index=first)
+y = whole["patient_id"].map(coins).to_numpy()
+print(f"{len(y)} slices, {y.mean():.0%} heads; {seen.shape[1]} pixels to choose from")
+
+# %% [markdown]
 # **Exercise 3.** Repair `evaluate`, so that it gives a prediction for each slice, out of fold, by patient, from a model
 # that knew nothing of the slices it is tested on. `make_pipeline` and `GroupKFold` are imported.
 
@@ -458,10 +466,6 @@ def evaluate(X, y, patients):
     return cross_val_predict(LogisticRegression(max_iter=1000), X, y, cv=folds)
 
 
-seen = whole_features.pixels[:, whole_features.pixels.std(axis=0) > 0.1]  # not the black rim
-who = whole["patient_id"].to_numpy()
-coins = pd.Series(np.random.default_rng(SEED).integers(0, 2, len(first)), index=first)
-y = whole["patient_id"].map(coins).to_numpy()
 print(f"coins, as it was: accuracy {(evaluate(seen, y, who) == y).mean():.2f}")
 evaluate = check.q04_3(evaluate)
 print(f"coins, repaired:  accuracy {(evaluate(seen, y, who) == y).mean():.2f}")
