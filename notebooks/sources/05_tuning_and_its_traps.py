@@ -66,7 +66,7 @@ quick = PROFILE == "quick"
 SIZE, TREE_SIZE = (32, 32) if quick else (512, 64)  # pixels a side: for all models, for trees
 NUM_PATIENTS, PHANTOM_SIZE = (32, 128) if quick else (82, 512)
 MOST_BLEEDS, MOST_NORMALS = (1335, None) if quick else (1335, 500)  # slices; None: all of them
-NUM_TREES = 30 if quick else 100
+NUM_TREES = 12 if quick else 100
 NEIGHBORS = {"n_neighbors": [1, 3, 5, 9, 15, 25, 45]}
 
 # %% [markdown]
