@@ -432,11 +432,13 @@ evaluation.show_report(pd.concat(lines))[columns].set_index("window")
 # guessing. QDA fits an ellipsoid to each class, with a width in every direction, and has fewer slices than directions:
 # without shrinkage it has no answer at all.
 #
-# Their seven classes had equally many slices each, about 2,000. Take at most `MOST_EACH` of each here.
+# Their seven classes had equally many slices each, about 2,000. Here take as many of each as the class in the middle
+# has, `MOST_EACH` at most; the rarer ones stay rarer.
 
 # %%
 mixed = table.sample(frac=1, random_state=SEED)
-seven = mixed.groupby("label").head(MOST_EACH).sort_index().reset_index(drop=True)
+each = min(MOST_EACH, int(named["slices"].median()))
+seven = mixed.groupby("label").head(each).sort_index().reset_index(drop=True)
 seven_features = build_features(read_pixels(seven, image_size=SIZE), tree_size=TREE_SIZE)
 names = ("most_frequent", "stratified", "logistic_ovr", "pca_knn", "tree", "random_forest")
 sevens = predict_all(seven_features, seven["label"], seven, names)
