@@ -15,3 +15,26 @@ workers     one process, several, or a Dask cluster for the fits
 searches    all of a grid, halving, TPE: for any estimator, on given folds
 tuning      the search for a model's settings on folds by patient, and predictions with it inside each fold
 """
+
+from hemokit.baselines.features import Features, build_features
+from hemokit.baselines.models import MODELS
+from hemokit.baselines.pixels import Pixels, read_pixels
+from hemokit.baselines.rotation import ExactRotation
+from hemokit.baselines.running import cross_predict, fit_predict
+from hemokit.baselines.searches import Score
+from hemokit.baselines.tuning import Tuned, cross_predict_tuned, tune
+
+__all__ = [
+    "MODELS",
+    "ExactRotation",
+    "Features",
+    "Pixels",
+    "Score",
+    "Tuned",
+    "build_features",
+    "cross_predict",
+    "cross_predict_tuned",
+    "fit_predict",
+    "read_pixels",
+    "tune",
+]

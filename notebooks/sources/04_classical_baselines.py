@@ -50,11 +50,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from hemokit import check, evaluation
-from hemokit.baselines.features import build_features
-from hemokit.baselines.models import MODELS
-from hemokit.baselines.pixels import read_pixels
-from hemokit.baselines.rotation import ExactRotation
-from hemokit.baselines.running import cross_predict
+from hemokit.baselines import MODELS, ExactRotation, build_features, cross_predict, read_pixels
 from hemokit.datasets import find_dataset, open_dataset
 from hemokit.datasets.phantom import phantom_root
 from hemokit.labels import seven_way
