@@ -16,11 +16,13 @@ from sklearn import metrics as reference  # noqa: E402
 from hemokit import plots  # noqa: E402
 from hemokit.checks import HemokitError  # noqa: E402
 from hemokit.evaluation import (  # noqa: E402
+    baseline_figure,
     baseline_text,
     bootstrap_interval,
     class_report,
     label_order,
     model_table,
+    paper_rows,
     show_report,
 )
 from hemokit.evaluation.classes import confusion_scores, weighted_confusion  # noqa: E402
@@ -217,6 +219,18 @@ def test_baseline_text():
     assert baseline_text("logistic_ovr") == "0.15 (math7243, seven_class)"
     assert baseline_text("svm_rbf") == "0.3826 (northeastern, six_class)"
     assert baseline_text("most_frequent") == baseline_text("logistic, tuned") == ""
+
+
+def test_baseline_figure():
+    """The same accuracies as numbers; NaN where a paper gives none; an F1 of 0.350 beside 0.337 is no micro F1."""
+    assert baseline_figure("random_forest", "northeastern") == 0.425
+    assert baseline_figure("random_forest", "math7243") == 0.115
+    assert np.isnan([baseline_figure(*pair) for pair in (("svm_rbf", "math7243"), ("none", "renyard"))]).all()
+    with pytest.raises(HemokitError, match="system is 'harvard'"):
+        baseline_figure("lda", "harvard")
+    rows = paper_rows("northeastern", task="six_class").set_index(["model", "metric"])["value"].unstack()
+    assert (rows["micro_f1"].dropna() == rows["accuracy"][rows["micro_f1"].notna()]).all()
+    assert rows.loc["LDA", "f1"] == 0.350 and np.isnan(rows.loc["LDA", "micro_f1"])
 
 
 def test_confusion_pair():

@@ -18,7 +18,7 @@ from hemokit.evaluation.classes import class_report, label_order, model_table
 from hemokit.evaluation.curves import pixel_pr_points, pixel_roc_points, pr_points, roc_points
 from hemokit.evaluation.leaderboard import Entry, leaderboard
 from hemokit.evaluation.model_card import model_card, write_model_card
-from hemokit.evaluation.papers import baseline_text, beside_paper, paper_rows
+from hemokit.evaluation.papers import baseline_figure, baseline_text, beside_paper, paper_rows
 from hemokit.evaluation.reports import check_judged, show_report
 from hemokit.evaluation.scores import auroc, average_precision, brier, pearson
 from hemokit.evaluation.segmentation import iou_with_background, segmentation_report
@@ -31,6 +31,7 @@ __all__ = [
     "Interval",
     "auroc",
     "average_precision",
+    "baseline_figure",
     "baseline_text",
     "beside_paper",
     "bland_altman",
