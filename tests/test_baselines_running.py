@@ -1,5 +1,6 @@
 """Predictions out of fold, by patient, and what happens at the edges."""
 
+import sys
 import warnings
 
 import numpy as np
@@ -160,6 +161,7 @@ def test_stopped_fits_are_noted():
         (lambda v, y, p: (v, np.array(["a"] * 60), p), "all 60 labels are 'a', but expected at least two"),
         (lambda v, y, p: (v, np.where(y == "normal", None, y), p), "labels are missing"),
         (lambda v, y, p: (v, np.where(y == "normal", 0.5, 1.0), p), "labels hold .'0.5', '1.0'"),
+        (lambda v, y, p: (v, np.where(y == "normal", np.inf, 1.0), p), "labels hold .'1.0', 'inf'"),
         (lambda v, y, p: (v, [1, *y[1:].tolist()], p), "labels hold .*but expected strings, or whole numbers"),
         (lambda v, y, p: (v, y, np.repeat(["a", "b", "c", "d"], 15)), "4 patients for 5 parts"),
         (lambda v, y, p: (v, y, np.arange(60)), "patient_id"),
@@ -186,6 +188,16 @@ def test_settings_that_do_not_fit():
         cross_predict("tree", values, labels, patients, depth=3)
     with pytest.raises(HemokitError, match="there are no training rows"):
         fit_predict("tree", values, labels, np.zeros(60, bool), np.ones(60, bool))
+
+
+def test_sentences_stay_what_they_are(monkeypatch):
+    """What is told by hemokit itself is not told again as rows that do not fit."""
+    values, labels, patients = draw_rows()
+    with pytest.raises(HemokitError, match="^shrinkage is 0, but expected a number above 0, to 1"):
+        cross_predict("qda", values, labels, patients, shrinkage=0)
+    monkeypatch.setitem(sys.modules, "xgboost", None)
+    with pytest.raises(HemokitError, match="^xgboost is not installed, but expected it. Run: pip install"):
+        cross_predict("xgboost", values, labels, patients)
 
 
 def test_labels_of_every_kind():

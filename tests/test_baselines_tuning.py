@@ -364,6 +364,10 @@ def test_packages_that_are_missing(case, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "distributed", None)
     with pytest.raises(HemokitError, match=r"distributed is not installed.*pip install 'hemokit\[dask\]'"):
         tune("knn", *case, dask_client="tcp://127.0.0.1:1", grid=GRID)
+    monkeypatch.setitem(__import__("sys").modules, "xgboost", None)
+    for method in ("grid", "halving"):
+        with pytest.raises(HemokitError, match="^xgboost is not installed"):
+            tune("xgboost", *case, method=method)
 
 
 @pytest.mark.parametrize("method, unit", [("grid", "4/4"), ("halving", "2/2"), ("tpe", "5/5")])

@@ -189,14 +189,20 @@ class NamedXGB(ClassifierMixin, BaseEstimator):
 
     def fit(self, X, y):
         """Fit on rows (n, q) and at least two classes."""
+        self.encoder_ = LabelEncoder().fit(y)
+        self.classes_, self.n_features_in_ = self.encoder_.classes_, X.shape[1]
+        XGBClassifier = self.check_installed()
+        self.xgb_ = XGBClassifier(tree_method="hist", **self.get_params()).fit(X, self.encoder_.transform(y))
+        return self
+
+    @staticmethod
+    def check_installed():
+        """XGBoost's own class; HemokitError where the package is missing (a search asks before its first fit)."""
         try:
             from xgboost import XGBClassifier
         except ImportError as error:
-            raise problem("xgboost is not installed", "it", "pip install 'hemokit[baselines]'.") from error
-        self.encoder_ = LabelEncoder().fit(y)
-        self.classes_, self.n_features_in_ = self.encoder_.classes_, X.shape[1]
-        self.xgb_ = XGBClassifier(tree_method="hist", **self.get_params()).fit(X, self.encoder_.transform(y))
-        return self
+            raise problem("xgboost is not installed", "it", "Run: pip install 'hemokit[baselines]'.") from error
+        return XGBClassifier
 
     def predict(self, X):
         """The most probable class."""

@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from hemokit.baselines.features import as_features
 from hemokit.baselines.models import model_named
-from hemokit.checks import check_columns, problem
+from hemokit.checks import HemokitError, check_columns, problem
 from hemokit.labels import ANY
 from hemokit.leaks import check_patients
 from hemokit.progress import progress_bar
@@ -54,7 +54,9 @@ def cross_predict(
         DataFrame, a row for each row in, in the same order: the ids that are known, `split` ("folds", as these are
         predictions out of fold), `fold`, `label`, `prediction`, `probability_<label>` for every label, sorted (rows
         sum to 1), and `score_<label>`: the decision function of models that have one, else the probability. Scores
-        rank slices; the probabilities of QDA, with so many pixels, are nearly all 0 or 1 and do not.
+        rank the slices of one fold; the probabilities of QDA, with so many pixels, are nearly all 0 or 1 and do not.
+        Each fold has a fit of its own, whose scores may be higher throughout than another's: `class_report` ranks
+        within folds.
         attrs["notes"] holds sentences, among them
         - a label without a training row in a fold: there it has probability 0 and is never predicted;
         - a label of one patient only: its slices are never in training when they are tested;
@@ -167,7 +169,7 @@ def check_labels(labels, num_rows):
         raise problem(f"{int(series.isna().sum())} labels are missing", "one for each row", "Leave these rows out.")
     if series.map(lambda label: isinstance(label, str)).all():
         array = series.to_numpy().astype(str)
-    elif series.map(lambda label: isinstance(label, Real | np.bool_) and label == int(label)).all():
+    elif series.map(_is_whole).all():
         array = series.to_numpy().astype(int)
     else:
         came = f"labels hold {sorted({str(label) for label in series})[:3]}"
@@ -176,6 +178,10 @@ def check_labels(labels, num_rows):
         came = f"all {num_rows} labels are {array.tolist()[0]!r}" if num_rows else "there are no rows"
         raise problem(came, "at least two different labels", "Choose another target, or more patients.")
     return array
+
+
+def _is_whole(label):
+    return isinstance(label, Real | np.bool_) and bool(np.isfinite(label)) and label == int(label)
 
 
 def _own_folds(table):
@@ -206,6 +212,8 @@ def _told(notes, came):
         warnings.simplefilter("always")
         try:
             yield
+        except HemokitError:  # is a ValueError, and a sentence already
+            raise
         except (ValueError, np.linalg.LinAlgError) as error:
             remedy = "Change the settings, or use more slices."
             raise problem(f"{came} ({error})", "enough rows for its settings", remedy) from error

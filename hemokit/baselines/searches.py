@@ -79,7 +79,8 @@ def search_settings(task, grid, *, method="grid", num_trials=None, seed=0, progr
         (their standard deviation), fold_0, fold_1, ..., round and rows (of halving; else 0 and all), seconds, note.
 
     Raises:
-        HemokitError: another method, a bad grid or num_trials; settings that cannot be fitted, not one of them.
+        HemokitError: another method, a bad grid or num_trials; settings that cannot be fitted, not one of them; a
+            package that is not installed.
     """
     check_choice(method, METHODS, "method")
     grid = check_grid(grid)
@@ -90,6 +91,8 @@ def search_settings(task, grid, *, method="grid", num_trials=None, seed=0, progr
     if not isinstance(num_trials, Integral) or isinstance(num_trials, bool) or num_trials < 1:
         raise problem(f"num_trials is {num_trials!r}", "a whole number from 1", "30 is usual.")
     progress = sys.stderr.isatty() if progress is None else progress
+    if hasattr(task.estimator, "check_installed"):
+        task.estimator.check_installed()  # in a search, scikit-learn takes it for settings that do not fit
     with warnings.catch_warnings():  # what these say, the trials and the last fit say too
         for message in (
             ".*fits failed",
