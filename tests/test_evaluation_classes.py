@@ -133,6 +133,69 @@ def test_two_labels_are_ranked():
     assert np.isnan(one.loc["auroc", "estimate"])
 
 
+def ranked_frame(seed=0, folds=3):
+    """Two labels with scores in whole steps, so that there are ties, in folds of patients."""
+    frame = random_frame(seed, names=["normal", "hemorrhage"])
+    rng = np.random.default_rng(seed)
+    score = (frame["label"] == "hemorrhage") * 1.0 + rng.integers(0, 4, len(frame))
+    fold = frame["patient_id"].astype(int) % folds
+    return frame.assign(probability_hemorrhage=score / 8, score_hemorrhage=score, fold=fold)
+
+
+def test_folds_are_ranked_apart():
+    """Pairs within folds, by hand; a constant added to one fold's scores changes neither estimate nor interval."""
+    frame = ranked_frame()
+    report = class_report(frame, **QUICK)
+    won = pairs = precision = 0
+    for _, rows in frame.groupby("fold"):
+        true, score = rows["label"] == "hemorrhage", rows["score_hemorrhage"].to_numpy()
+        differences = score[true][:, None] - score[~true]
+        won, pairs = won + (differences > 0).sum() + (differences == 0).sum() / 2, pairs + differences.size
+        precision += reference.average_precision_score(true, score) * true.sum()
+    assert estimates(report)["auroc"] == pytest.approx(won / pairs)
+    assert estimates(report)["auprc"] == pytest.approx(precision / (frame["label"] == "hemorrhage").sum())
+    notes = report.set_index("metric")["note"]
+    assert notes["auroc"] == "positive is 'hemorrhage'; pairs within 3 folds"
+    assert notes["auprc"] == "positive is 'hemorrhage'; mean of 3 folds, weighted by positives"
+    shifted = frame.assign(score_hemorrhage=frame["score_hemorrhage"] + 99 * (frame["fold"] == 1))
+    pd.testing.assert_frame_equal(class_report(shifted, **QUICK), report)
+    pooled = class_report(shifted.drop(columns="fold"), **QUICK)
+    assert abs(estimates(pooled)["auroc"] - won / pairs) > 0.05
+
+
+def test_interval_of_folds_equals_the_general_way():
+    """The weights of resamples give the intervals that copies of rows give."""
+    frame = ranked_frame(1)
+
+    def slowly(rows):
+        parts = [(one["label"] == "hemorrhage", one["score_hemorrhage"]) for _, one in rows.groupby("fold")]
+        parts = [(true, score, true.sum() * (~true).sum()) for true, score in parts if 0 < true.sum() < len(true)]
+        return sum(reference.roc_auc_score(*part[:2]) * part[2] for part in parts) / sum(part[2] for part in parts)
+
+    expected = bootstrap_interval(slowly, frame, num_resamples=100, seed=0)
+    found = class_report(frame, **QUICK, seed=0).set_index("metric").loc["auroc", ["estimate", "low", "high"]]
+    assert found.tolist() == pytest.approx(list(expected))
+
+
+def test_one_fold_and_folds_of_one_label():
+    """One fold is scikit-learn's own; folds of one label are left out and counted, and all of them are nothing."""
+    frame = ranked_frame(folds=1)
+    true = frame["label"] == "hemorrhage"
+    assert estimates(class_report(frame, **QUICK))["auroc"] == pytest.approx(
+        reference.roc_auc_score(true, frame["score_hemorrhage"])
+    )
+    some = ranked_frame()
+    some.loc[some["fold"] == 2, "label"] = "normal"
+    rest = some[some["fold"] < 2]
+    found = class_report(some, **QUICK).set_index("metric")
+    for metric in ("auroc", "auprc"):
+        assert found.loc[metric, "note"].endswith("; 1 of 3 folds have one label alone: left out")
+        assert found.loc[metric, "estimate"] == pytest.approx(estimates(class_report(rest, **QUICK))[metric])
+    alone = some.assign(fold=(some["label"] == "normal").astype(int))
+    row = class_report(alone, **QUICK).set_index("metric").loc["auroc"]
+    assert np.isnan(row["estimate"]) and row["note"] == "undefined: each of 2 folds has one label alone"
+
+
 def test_order_of_labels():
     """Normal comes first, so that of two labels the hemorrhage is positive; numbers before words."""
     assert label_order(["hemorrhage", "normal", "normal"]) == ["normal", "hemorrhage"]
@@ -228,7 +291,7 @@ def test_baseline_figure():
     assert np.isnan([baseline_figure(*pair) for pair in (("svm_rbf", "math7243"), ("none", "renyard"))]).all()
     with pytest.raises(HemokitError, match="system is 'harvard'"):
         baseline_figure("lda", "harvard")
-    rows = paper_rows("northeastern", task="six_class").set_index(["model", "metric"])["value"].unstack()
+    rows = paper_rows("northeastern", task="six_class").pivot_table(index="model", columns="metric", values="value")
     assert (rows["micro_f1"].dropna() == rows["accuracy"][rows["micro_f1"].notna()]).all()
     assert rows.loc["LDA", "f1"] == 0.350 and np.isnan(rows.loc["LDA", "micro_f1"])
 

@@ -7,6 +7,11 @@ each wrong slice is one false positive and one false negative, so it must never 
 The rule for labels without slices: the recall of a label that is never true is 0/0, NaN, and left out of the balanced
 accuracy; the F1 of a label that is neither true nor predicted is left out of the macro F1; the note counts both. Each
 resample of the bootstrap follows the same rule with the labels that were drawn.
+
+The rule for folds: scores of several fits, each with a scale of its own, have no common ranking. Where a frame has a
+column `fold` with several folds, AUROC counts pairs of slices of the same fold (those that are ranked right in all
+folds, over all such pairs), and AUPRC is the mean over folds, each weighted by its positive slices; a fold with one
+label alone has nothing to rank. (Within and between folds: Airola et al., Comput Stat Data Anal 2011;55:1828-1844.)
 """
 
 from numbers import Real
@@ -30,7 +35,8 @@ def class_report(predictions, *, labels=None, truth="label", predicted="predicti
     Args:
         predictions: a frame of one data set and one split (dataset, patient_id, scan_id, slice_id, split), with the
             true and the predicted label of each slice; for two labels also probability_<the second label>
-            and, where a model has better ones to rank by, score_<the second label> (any finite numbers).
+            and, where a model has better ones to rank by, score_<the second label> (any finite numbers). A column
+            fold with several folds keeps auroc and auprc within folds, by the rule at the top of this module.
         labels: the labels in the order of the rows; of two labels the second is the positive one. None takes those
             that occur, "normal" first, the others in their order.
         truth, predicted: the columns of the true and the predicted label (strings or numbers).
@@ -48,17 +54,17 @@ def class_report(predictions, *, labels=None, truth="label", predicted="predicti
     frame, labels = _checked(predictions, labels, truth, predicted)
     codes = [frame[column].map({label: place for place, label in enumerate(labels)}) for column in (truth, predicted)]
     true, called = (one.to_numpy(int) for one in codes)
-    scores = _positive_scores(frame, labels)
+    scores, folds = _positive_scores(frame, labels), _fold_rows(frame)
 
     def statistics(weights):
         found = confusion_scores(weighted_confusion(true, called, len(labels), weights), labels)
         if len(labels) == 2:
-            found |= _ranking(true == 1, scores, weights)
+            found |= _ranking(true == 1, scores, weights, folds)
         return found
 
     notes = _notes(np.bincount(true, minlength=len(labels)), np.bincount(called, minlength=len(labels)), labels)
     if len(labels) == 2:
-        notes |= _ranking_notes(true, scores, labels)
+        notes |= _ranking_notes(true, scores, labels, folds)
     report = build_report(frame, statistics, unit_name="slices", positives=0, notes=notes, **resampling)
     positives = {f"recall_{label}": int((true == place).sum()) for place, label in enumerate(labels)}
     positives |= dict.fromkeys(("auroc", "auprc"), int((true == 1).sum()))
@@ -72,8 +78,8 @@ def model_table(models, *, labels=None, truth="label", predicted="prediction", *
     Args:
         models: dict name -> predictions frame, in the order to be shown. Put the two dummies, "most_frequent" and
             "stratified", first: what they reach is nothing. A name of `baselines.MODELS` gets the papers' figures.
-        labels, truth, predicted, **resampling: as in `class_report`; labels None takes those that occur in any of
-            the frames.
+        labels, truth, predicted, **resampling: as in `class_report`, also what it does with folds; labels None takes
+            those that occur in any of the frames.
 
     Returns:
         DataFrame, one row a model: model, data, n, patients, split, predicted_labels ("2 of 6": how many of the
@@ -184,21 +190,45 @@ def _positive_scores(frame, labels):
     return frame[score].to_numpy(float) if probability is not None and score in frame else probability
 
 
-def _ranking(positive, scores, weights):
-    """AUROC and AUPRC of two labels; NaN without probabilities."""
+def _fold_rows(frame):
+    """The row numbers of each fold: a list of int arrays; all rows where the frame has no column fold."""
+    codes = pd.factorize(frame["fold"])[0] if "fold" in frame else np.zeros(len(frame), int)
+    return [np.flatnonzero(codes == code) for code in np.unique(codes)]
+
+
+def _ranking(positive, scores, weights, folds):
+    """AUROC and AUPRC of two labels, within folds; NaN without probabilities."""
     if scores is None:
         return dict.fromkeys(("auroc", "auprc"), np.full(len(weights), np.nan))
-    return {"auroc": auroc(positive, scores, weights), "auprc": average_precision(positive, scores, weights)}
+    if len(folds) == 1:
+        return {"auroc": auroc(positive, scores, weights), "auprc": average_precision(positive, scores, weights)}
+    sums = np.zeros((4, len(weights)))  # pairs ranked right, pairs, precision of positive slices, these slices
+    for rows in folds:
+        true, score, drawn = positive[rows], scores[rows], weights[:, rows]
+        count = drawn @ true.astype(np.int64)
+        pairs = count * (drawn.sum(axis=1) - count)
+        weight = np.where(pairs > 0, count, 0)
+        right, precision = (np.nan_to_num(one(true, score, drawn)) for one in (auroc, average_precision))
+        sums += right * pairs, pairs, precision * weight, weight
+    return {"auroc": ratio(sums[0], sums[1]), "auprc": ratio(sums[2], sums[3])}
 
 
-def _ranking_notes(true, scores, labels):
-    """Which label is the positive one, or why there is no ranking."""
-    note = f"positive is {labels[1]!r}"
+def _ranking_notes(true, scores, labels, folds):
+    """Which label is the positive one and what is ranked together, or why there is no ranking."""
+    notes = dict.fromkeys(("auroc", "auprc"), f"positive is {labels[1]!r}")
     if scores is None:
-        note = f"undefined: the frame has no column 'probability_{labels[1]}'"
-    elif len(set(true.tolist())) == 1:
-        note = f"undefined: all {len(true)} slices are {labels[true[0]]!r}"
-    return dict.fromkeys(("auroc", "auprc"), note)
+        return dict.fromkeys(notes, f"undefined: the frame has no column 'probability_{labels[1]}'")
+    if len(set(true.tolist())) == 1:
+        return dict.fromkeys(notes, f"undefined: all {len(true)} slices are {labels[true[0]]!r}")
+    if len(folds) == 1:
+        return notes
+    alone = sum(len(set(true[rows].tolist())) == 1 for rows in folds)
+    if alone == len(folds):
+        return dict.fromkeys(notes, f"undefined: each of {alone} folds has one label alone")
+    left_out = f"; {alone} of {len(folds)} folds have one label alone: left out" if alone else ""
+    notes["auroc"] += f"; pairs within {len(folds)} folds{left_out}"
+    notes["auprc"] += f"; mean of {len(folds)} folds, weighted by positives{left_out}"
+    return notes
 
 
 def _notes(true, called, labels):
