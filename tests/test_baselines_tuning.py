@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
-from sklearn.metrics import balanced_accuracy_score, f1_score, make_scorer, roc_auc_score
+from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score
 from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.tree import DecisionTreeClassifier
 
+from hemokit.baselines import searches
 from hemokit.baselines.features import build_features
 from hemokit.baselines.running import cross_predict, fold_table
 from hemokit.baselines.searches import Score, Task, best_trial, search_settings
@@ -108,6 +109,52 @@ def test_tpe_draws_between_the_values(two):
     tuned = tune("tree", features, labels, table, method="tpe", grid=grid, num_trials=6, num_folds=2)
     assert {one["max_depth"] for one in tuned.trials["settings"]} == {2, None}
     assert {one["criterion"] for one in tuned.trials["settings"]} == {"gini"}
+
+
+@pytest.mark.parametrize("values", [[1, 4], [1, 12]])
+def test_tpe_draws_whole_numbers_evenly(values):
+    """Numbers at the ends are not drawn half as often: uniform, or as a logarithmic scale has it."""
+    pytest.importorskip("hyperopt")
+    from hyperopt.pyll.stochastic import sample
+
+    rng, space = np.random.default_rng(0), searches._space({"n": values})
+    drawn = [searches._value(values, sample(space, rng)["n"]) for _ in range(1500)]
+    whole = np.arange(1, values[1] + 1)
+    widths = np.diff(np.log(np.arange(0.5, values[1] + 1))) if values[1] >= 10 else np.ones(len(whole))
+    found = [drawn.count(one) / 1500 for one in whole]
+    np.testing.assert_allclose(found, widths / widths.sum(), atol=0.04)
+    assert found[0] > 1.5 * found[1] if values[1] >= 10 else min(found) > 0.2
+
+
+def test_last_round_without_a_score(case, monkeypatch):
+    """The best of the round before is taken, never of an earlier one with a higher score, and a note says so."""
+    trials = pd.DataFrame({"settings": [{"n_neighbors": one} for one in (1, 3, 5, 7)]})
+    trials = trials.assign(score=[0.9, 0.5, 0.6, np.nan], round=[0, 1, 1, 2], rows=[9, 27, 27, 96])
+    assert best_trial(trials)["settings"] == {"n_neighbors": 5}
+    monkeypatch.setattr("hemokit.baselines.tuning.search_settings", lambda *args, **how: trials)
+    tuned = tune("knn", *case, method="halving", grid=GRID)
+    note = "no setting of round 2 of halving has a score: the best of round 1 is taken, which saw 27 of 96 rows"
+    assert tuned.notes == (note,) and tuned.settings == {"n_neighbors": 5}
+    nested = cross_predict_tuned("knn", *case, method="halving", grid=GRID, num_folds=2)
+    starts = [one.split(" is taken")[0] for one in nested.attrs["notes"]]
+    assert starts == [f"fold {fold}: {note.split(' is taken')[0]}" for fold in (0, 1)]
+
+
+def test_number_of_fits(case, monkeypatch):
+    """Nested tuning fits 5 folds x (9 settings x 3 inner folds) and once more for each fold: 140 times."""
+    fits, original = [], KNeighborsClassifier.fit
+
+    def counting(self, X, y):
+        fits.append(len(y))
+        return original(self, X, y)
+
+    monkeypatch.setattr(KNeighborsClassifier, "fit", counting)
+    grid = {"n_neighbors": [1, 3, 5], "p": [1, 2, 3]}
+    cross_predict_tuned("knn", *case, grid=grid)
+    assert len(fits) == 5 * 9 * 3 + 5 == 140
+    fits.clear()
+    tune("knn", *case, grid=grid)
+    assert len(fits) == 9 * 5 + 1
 
 
 @pytest.mark.slow
@@ -222,9 +269,7 @@ def test_score_of_missing_labels():
 
     true = np.array(["normal", "epidural", "epidural"])
     assert Score("balanced_accuracy")(Always(), np.zeros((3, 1)), true) == balanced_accuracy_score(true, true) / 2
-    expected = make_scorer(f1_score, average="macro", zero_division=0)._score_func(
-        true, ["epidural"] * 3, average="macro"
-    )
+    expected = f1_score(true, ["epidural"] * 3, average="macro", zero_division=0)
     assert Score("macro_f1")(Always(), np.zeros((3, 1)), true) == pytest.approx(expected)
 
 

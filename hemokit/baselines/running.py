@@ -47,7 +47,7 @@ def cross_predict(
         num_folds, seed: of the folds (not used where the table has its own); the seed is the model's too.
         progress: True or False; None shows a bar for much work.
         choose: None, or a function that takes the training rows of a fold (bool array) and returns a dict of
-            settings for it, chosen on these rows alone; see `tuning.cross_predict_tuned`.
+            settings for it, chosen on these rows alone, and a list of notes; see `tuning.cross_predict_tuned`.
         **settings: of the model, see `models`.
 
     Returns:
@@ -78,10 +78,11 @@ def cross_predict(
     numbers, chosen = np.unique(folds), {}
     for fold in progress_bar(numbers, total=len(numbers), description=model_name, unit="fold", progress=progress):
         test = folds == fold
-        chosen[int(fold)] = {**settings, **({} if choose is None else choose(~test))}
+        own, told = ({}, ()) if choose is None else choose(~test)
+        chosen[int(fold)] = {**settings, **own}
         fitted = fit_predict(model_name, features, labels, ~test, test, seed=seed, **chosen[int(fold)])
         prediction[test], probability[test], score[test] = fitted.prediction, fitted.probability, fitted.score
-        notes += [f"fold {fold}: {note}" for note in fitted.notes]
+        notes += [f"fold {fold}: {note}" for note in (*told, *fitted.notes)]
     frame.insert(frame.columns.get_loc("fold"), "split", "folds")
     frame["label"], frame["prediction"] = labels, prediction
     for name, values in (("probability", probability), ("score", score)):

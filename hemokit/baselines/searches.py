@@ -70,7 +70,8 @@ def search_settings(task, grid, *, method="grid", num_trials=None, seed=0, progr
         method: one of `METHODS`.
         num_trials: for "tpe" alone; None takes `NUM_TRIALS`. "tpe" searches numbers between the smallest and the
             largest value (on a logarithmic scale where these are a factor of 10 or more apart), and takes other
-            values (None, words) as they are.
+            values (None, words) as they are. Whole numbers are drawn between half a step below the smallest and
+            above the largest, and rounded.
         seed: of halving's rows and of TPE.
         progress: True or False; None shows the bar on a terminal. It counts settings, rounds or trials.
 
@@ -116,9 +117,14 @@ def search_settings(task, grid, *, method="grid", num_trials=None, seed=0, progr
 
 
 def best_trial(trials):
-    """The row of `search_settings` with the highest score, the first of equal ones; of halving, in the last round."""
-    last = trials[trials["round"] == trials["round"].max()]
-    return last.loc[last["score"].idxmax()] if last["score"].notna().any() else trials.loc[trials["score"].idxmax()]
+    """The row of `search_settings` with the highest score, the first of equal ones.
+
+    Of halving it is one of the last round; where no setting has a score there, one of the latest round with a score
+    (`Tuned.notes` then say so).
+    """
+    scored = trials[trials["score"].notna()]
+    last = scored[scored["round"] == scored["round"].max()]
+    return last.loc[last["score"].idxmax()]
 
 
 def check_grid(grid):
@@ -222,12 +228,13 @@ def _space(grid):
     space = {}
     for name, values in grid.items():
         low, high = (min(values), max(values)) if _are_numbers(values) else (0, 0)
+        half = 0.5 if _are_whole(values) else 0  # so that whole numbers at the ends are drawn as often as others
         if low == high:
             space[name] = hp.choice(name, range(len(values)))
         elif low > 0 and high >= 10 * low:
-            space[name] = hp.loguniform(name, math.log(low), math.log(high))
+            space[name] = hp.loguniform(name, math.log(low - half), math.log(high + half))
         else:
-            space[name] = hp.uniform(name, low, high)
+            space[name] = hp.uniform(name, low - half, high + half)
     return space
 
 
@@ -235,12 +242,16 @@ def _value(values, drawn):
     """A drawn number as a setting: a place in the list, a whole number where all are, else itself."""
     if not _are_numbers(values) or min(values) == max(values):
         return values[int(drawn)]
-    drawn = min(max(drawn, min(values)), max(values))  # exp(log(x)) may be a little beyond x
-    return int(round(drawn)) if all(isinstance(value, Integral) for value in values) else float(drawn)
+    drawn = min(max(drawn, min(values)), max(values))  # half a step beyond whole numbers; exp(log(x)) may be beyond x
+    return int(round(drawn)) if _are_whole(values) else float(drawn)
 
 
 def _are_numbers(values):
     return all(isinstance(value, Real) and not isinstance(value, bool) for value in values)
+
+
+def _are_whole(values):
+    return _are_numbers(values) and all(isinstance(value, Integral) for value in values)
 
 
 def _positive_scores(estimator, X, positive):

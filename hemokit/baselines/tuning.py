@@ -69,13 +69,10 @@ def tune(
     """
     features = as_features(features)
     labels = check_labels(labels, len(features.coordinates))
-    how = {"method": method, "num_trials": num_trials, "seed": seed, "progress": progress}
-    task, grid, notes = _task(
-        model_name, features, labels, patients, grid=grid, scoring=scoring, num_folds=num_folds, seed=seed, **settings
-    )
-    with workers(num_jobs, dask_client, [task.matrix]):
-        trials = search_settings(task, grid, **how)
-    best = best_trial(trials)
+    best, trials, notes = _search(
+        *(model_name, features, labels, patients), method=method, scoring=scoring, grid=grid, num_folds=num_folds,
+        num_trials=num_trials, num_jobs=num_jobs, dask_client=dask_client, seed=seed, progress=progress, **settings,
+    )  # fmt: skip
     everything = np.ones(len(labels), bool)
     fitted = fit_predict(model_name, features, labels, everything, ~everything, seed=seed, **settings, **best.settings)
     return Tuned(best.settings, float(best.score), trials, fitted.estimator, (*notes, *fitted.notes))
@@ -97,7 +94,7 @@ def cross_predict_tuned(
 
     Returns:
         as `cross_predict`; attrs["settings"] is a dict fold -> the settings that were chosen there. A fold with one
-        label in training is not tuned.
+        label in training is not tuned. attrs["notes"] holds those of the searches too, as "fold 0: ...".
 
     Raises:
         HemokitError: as `tune`, among them rows of the split "test" anywhere: they would be in training.
@@ -108,10 +105,11 @@ def cross_predict_tuned(
 
     def choose(train):
         if len(np.unique(labels[train])) < 2:
-            return {}
+            return {}, ()
         rows, table = _part(features, train), _rows(patients, train)
-        found = tune(model_name, rows, labels[train], table, num_folds=inner_folds, seed=seed, progress=False, **how)
-        return found.settings
+        options = {"num_folds": inner_folds, "seed": seed, "progress": False, **how}
+        best, _, notes = _search(model_name, rows, labels[train], table, **options)
+        return best.settings, notes
 
     fixed = {name: value for name, value in how.items() if name not in _OPTIONS}
     progress = sys.stderr.isatty() if progress is None else progress
@@ -120,6 +118,23 @@ def cross_predict_tuned(
 
 
 _OPTIONS = ("method", "scoring", "grid", "num_trials", "num_jobs", "dask_client")
+
+
+def _search(
+    model_name, features, labels, patients, *, method="grid", scoring="balanced_accuracy", grid=None, num_folds,
+    num_trials=None, num_jobs=1, dask_client=None, seed, progress, **settings,
+):  # fmt: skip
+    """`tune` without the fit on all rows: the best trial, all trials, and notes."""
+    task, grid, notes = _task(
+        model_name, features, labels, patients, grid=grid, scoring=scoring, num_folds=num_folds, seed=seed, **settings
+    )
+    with workers(num_jobs, dask_client, [task.matrix]):
+        trials = search_settings(task, grid, method=method, num_trials=num_trials, seed=seed, progress=progress)
+    best, last = best_trial(trials), trials["round"].max()
+    if best["round"] < last:
+        lost = f"no setting of round {last} of {method} has a score: the best of round {best['round']} is taken"
+        notes.append(f"{lost}, which saw {best['rows']} of {len(labels)} rows")
+    return best, trials, notes
 
 
 def _task(model_name, features, labels, patients, *, grid, scoring, num_folds, seed, **settings):
