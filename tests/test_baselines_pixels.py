@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 
 from hemokit.baselines.features import as_features, build_features, small_pixels
@@ -58,6 +59,15 @@ def test_unequal_sizes_are_refused(phantom, tmp_path):
     match = f"slice {table['slice_id'][0]} is 64 x 64 pixels and slice {table['slice_id'][1]} is 9 x 7.*image_size=256"
     with pytest.raises(HemokitError, match=match):
         read_pixels(table)
+
+
+def test_several_data_sets_are_refused(phantom):
+    """The two forms of CT-ICH share their slice_ids, by which the cache knows slices: one table of both is refused."""
+    both = pd.concat(phantom.values(), ignore_index=True)
+    assert both["slice_id"].duplicated().any()
+    with pytest.raises(HemokitError, match="column 'dataset': the table has slices of ct_ich_jpg, ct_ich_nifti, but"):
+        read_pixels(both, image_size=16)
+    assert len(read_pixels(both, progress=False).values) == len(both)
 
 
 @pytest.mark.parametrize("size", [0, 2.5, True, "64"])

@@ -34,7 +34,8 @@ def read_pixels(table, *, window=None, image_size=None, progress=None):
         `Pixels`: image values times 255, rounded. 1,835 slices of 512x512 take 481 MB. No rows give (0, 0).
 
     Raises:
-        HemokitError: slices of several sizes, a size that is no whole number, and as `datasets.read_image`.
+        HemokitError: slices of several sizes; with image_size, slices of several data sets (the cache knows slices by
+            their slice_id alone), a size that is no whole number; and as `datasets.read_image`.
     """
     check_columns(table, ["dataset", "slice_id"])
     windows = None if window is None else (window,)
@@ -44,6 +45,10 @@ def read_pixels(table, *, window=None, image_size=None, progress=None):
         return _read_as_they_are(table, windows, progress)
     if isinstance(image_size, bool) or not isinstance(image_size, int | np.integer) or image_size < 1:
         raise problem(f"image_size is {image_size!r}", "a whole number from 1, or None", "Pass 64, for example.")
+    if table["dataset"].nunique() > 1:
+        came = f"the table has slices of {', '.join(sorted(map(str, table['dataset'].unique())))}"
+        remedy = "Read each data set alone: two may call different slices by one slice_id."
+        raise problem(came, "one data set for an image_size", remedy, column="dataset")
     folder = cached_slices(table, image_size=int(image_size), windows=windows, progress=progress)
     place = {slice_id: k for k, slice_id in enumerate(unique_slices(table)["slice_id"])}
     images = open_slices(folder).images  # uint16 (unique slices, size, size, 1)
