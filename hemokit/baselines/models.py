@@ -80,7 +80,11 @@ MODELS = {
     "logistic": Model(_logistic, "coordinates", {"C": [1e-4, 1e-2, 1.0]}, "northeastern; L2, lbfgs, multinomial"),
     "logistic_ovr": Model(
         lambda seed: OneVsRestClassifier(_logistic(seed)),
-        *("coordinates", {"estimator__C": [1e-4, 1e-2, 1.0]}, "math7243; one L2 model for each class"),
+        *(
+            "coordinates",
+            {"estimator__C": [1e-4, 1e-2, 1.0]},
+            "math7243; six binary models combined, how is not said; here one for each class",
+        ),
     ),
     "lda": Model(
         lambda seed: shrunk_lda(),
@@ -101,7 +105,7 @@ MODELS = {
     "svm_rbf": Model(lambda seed: RbfSVC(), "coordinates", {"C": [1.0, 10.0, 100.0]}, "northeastern, math7243"),
     "tree": Model(
         lambda seed: DecisionTreeClassifier(random_state=seed),
-        *("pixels", {"max_depth": [4, 8, None], "min_samples_leaf": [1, 10]}, "math7243"),
+        *("pixels", {"max_depth": [4, 8, None], "min_samples_leaf": [1, 10]}, "math7243, subdural window"),
     ),
     "random_forest": Model(
         _forest, "pixels", {"max_depth": [8, None], "min_samples_leaf": [1, 5]}, "northeastern, math7243"

@@ -1,8 +1,9 @@
 """Whole slices in few coordinates, exactly.
 
-A slice of 512x512 pixels is a point in 262,144 dimensions, but 1,835 slices lie in a subspace of at most 1,835. In
-axes that span this subspace every slice has at most that many coordinates, and all inner products, distances, means
-and covariances are what they were: the slices are rotated, not reduced. A model that depends on pixels only through
+A slice of 512x512 pixels is a point in 262,144 dimensions, but n slices and the origin lie in a subspace of at most n
+dimensions: 1,835 of 1,835 slices. In axes that span it every slice has at most n coordinates, or n + 1 here, where the
+image of ones gets an axis of its own; all inner products, distances, means and covariances are what they were: the
+slices are rotated, not reduced. A model that depends on pixels only through
 inner products (L2 logistic regression, LDA, QDA, kNN, PCA, SVM with an RBF kernel) gives the same answers on
 coordinates, of 27 MB instead of 1.9 GB; benchmarks/bench_baselines.py measures what that saves.
 
