@@ -26,9 +26,7 @@ def draw_slices(num_classes, num_rows=90, seed=0):
     labels = np.arange(num_rows) % num_classes
     centers, widths = rng.uniform(60, 190, (num_classes, 196)), np.array([32, 34, 40, 30])
     noise = rng.normal(0, 1, (num_rows, 12)) @ rng.normal(0, 1, (12, 196))
-    values = (
-        0.1 * centers[labels] + 110 + widths[labels][:, None] * (0.35 * noise + rng.normal(0, 0.4, (num_rows, 196)))
-    )
+    values = 0.3 * centers[labels] + 85 + widths[labels][:, None] * (0.35 * noise + rng.normal(0, 0.4, (num_rows, 196)))
     names = np.array(["normal", "epidural", "multi", "subdural"])[:num_classes]
     return np.rint(values.clip(0, 255)).astype(np.uint8), names[labels]
 
@@ -47,11 +45,14 @@ PLAIN = {
     "qda": (lambda: QuadraticDiscriminantAnalysis(solver="eigen", shrinkage=0.3, tol=1e-12), {"shrinkage": 0.3}),
     "knn": (lambda: KNeighborsClassifier(n_neighbors=3), {"n_neighbors": 3}),
     "pca_knn": (
-        lambda: make_pipeline(PCA(8, svd_solver="full"), KNeighborsClassifier()),
-        {"pca__n_components": 8},
+        lambda: make_pipeline(PCA(20, svd_solver="full"), KNeighborsClassifier()),
+        {"pca__n_components": 20},
     ),
     "svm_rbf": (lambda: SVC(C=10, gamma="scale"), {"C": 10}),
 }
+
+
+QDA = ("qda", "decision_function")  # differences of log posteriors of hundreds, so that the relative error counts
 
 
 @pytest.mark.parametrize("num_classes", [2, 4])
@@ -69,9 +70,12 @@ def test_answers_are_those_of_plain_scikit_learn(name, num_classes):
     expected = plain.predict(pixels[~train] / 255)
     assert np.array_equal(ours.predict(features.coordinates[~train]), expected)
     assert len(set(expected)) > 1
-    score = "predict_proba" if name not in ("svm_rbf",) else "decision_function"
-    found, reference = getattr(ours, score)(features.coordinates[~train]), getattr(plain, score)(pixels[~train] / 255)
-    assert np.allclose(found, reference, rtol=1e-6, atol=1e-6)
+    assert (expected == labels[~train]).mean() > 1.5 / num_classes
+    for score in ("predict_proba", "decision_function"):
+        if hasattr(plain, score):
+            found = getattr(ours, score)(features.coordinates[~train])
+            reference = getattr(plain, score)(pixels[~train] / 255)
+            assert np.allclose(found, reference, rtol=1e-6, atol=0 if (name, score) == QDA else 1e-6)
 
 
 @pytest.mark.parametrize("name", ["lda", "qda", "svm_rbf"])
@@ -91,10 +95,11 @@ def test_rotation_of_training_rows_alone(name):
     """A rotation fitted on training rows, with new rows transformed, predicts as one of all rows."""
     pixels, labels = draw_slices(3)
     features, rotation = build_features(pixels), ExactRotation()
-    together = MODELS[name](num_pixels=196).fit(features.coordinates[:60], labels[:60])
-    alone = MODELS[name](num_pixels=196).fit(rotation.fit_transform(pixels[:60]), labels[:60])
+    how = {"C": 0.1, **TIGHT} if name == "logistic" else {}  # lbfgs stops by tolerance, elsewhere in other axes
+    together = MODELS[name](num_pixels=196, **how).fit(features.coordinates[:60], labels[:60])
+    alone = MODELS[name](num_pixels=196, **how).fit(rotation.fit_transform(pixels[:60]), labels[:60])
     expected = together.predict_proba(features.coordinates[60:])
-    assert np.allclose(alone.predict_proba(rotation.transform(pixels[60:])), expected, atol=1e-3)
+    assert np.allclose(alone.predict_proba(rotation.transform(pixels[60:])), expected, rtol=1e-6, atol=1e-6)
 
 
 def test_qda_without_width():

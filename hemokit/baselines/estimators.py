@@ -6,6 +6,7 @@ means that the columns are the pixels.
 """
 
 import numpy as np
+from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.preprocessing import LabelEncoder
@@ -77,9 +78,7 @@ class ShrunkQDA(ClassifierMixin, BaseEstimator):
 
     def predict_proba(self, X):
         """Posterior probabilities (n, classes); with many pixels nearly always 0 or 1."""
-        scores = self._scores(X)
-        likelihood = np.exp(scores - scores.max(axis=1, keepdims=True))
-        return likelihood / likelihood.sum(axis=1, keepdims=True)
+        return softmax(self._scores(X), axis=1)
 
     def predict(self, X):
         """The class with the highest posterior."""
@@ -155,17 +154,16 @@ class RbfSVC(ClassifierMixin, BaseEstimator):
         """The decision function between 0 and 1: (n, classes), rows of sum 1."""
         scores = self.decision_function(X)
         scores = np.column_stack([np.zeros_like(scores), scores]) if scores.ndim == 1 else scores
-        powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-        return powers / powers.sum(axis=1, keepdims=True)
+        return softmax(scores, axis=1)
 
     def _scaled_gamma(self, X):
         X = np.asarray(X, float)
         if self.num_pixels is None:
             total = X.shape[1] * X.var()
-        else:
-            mean_sum = X[:, 0].mean()  # of the rows' sums, over sqrt(p)
-            total = np.square(X).sum() / len(X) - mean_sum**2
-        return 1 / total if total > 1e-12 else 1.0
+            return 1 / total if total else 1.0  # scikit-learn's rule
+        lengths, mean_sum = np.square(X).sum() / len(X), X[:, 0].mean()  # of the rows' sums, over sqrt(p)
+        total = lengths - mean_sum**2
+        return 1 / total if total > 1e-12 * max(lengths, 1e-300) else 1.0  # what is below is rounding
 
 
 class NamedXGB(ClassifierMixin, BaseEstimator):
