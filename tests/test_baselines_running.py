@@ -238,7 +238,7 @@ def test_scores_rank_as_probabilities_do(name, num_classes):
         assert frame["score_normal"].nunique() > frame["probability_normal"].nunique()
 
 
-@pytest.mark.slow
+@pytest.mark.promises
 def test_real_slices(ct_ich_root, tmp_path, monkeypatch):
     """On the real CT-ICH a linear model finds more hemorrhage than chance; a subtype of one patient is noted."""
     monkeypatch.setenv("HEMOKIT_CACHE", str(tmp_path))
