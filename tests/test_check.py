@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import gc
 import importlib
 import time
 
@@ -134,6 +135,25 @@ def test_an_endless_answer_is_stopped(monkeypatch, capsys):
     assert time.perf_counter() - start < 2
     assert "still running after 0.2 s" in capsys.readouterr().out
     assert not [thread for thread in check.threading.enumerate() if thread.daemon and "work" in thread.name]
+
+
+def test_a_swallowed_stop_is_no_news(monkeypatch, capsys):
+    """A stop that falls into a `__del__`, where Python can only warn, is tried again without a word."""
+    monkeypatch.setattr(check, "TIME_LIMIT", 0.1)
+
+    class Slow:
+        def __del__(self):
+            end = time.perf_counter() + 0.02
+            while time.perf_counter() < end:
+                pass
+
+    def leaves_slow_things(x):
+        while True:
+            Slow()
+
+    an_exercise()(leaves_slow_things)
+    gc.collect()
+    assert "still running after 0.1 s" in capsys.readouterr().out
 
 
 def test_interrupt_is_the_users_own(monkeypatch):

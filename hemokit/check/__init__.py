@@ -10,6 +10,7 @@ import importlib
 import inspect
 import pkgutil
 import re
+import sys
 import textwrap
 import threading
 import warnings
@@ -246,16 +247,30 @@ def _within(seconds, function):
         thread.start()
         thread.join(seconds)
     if not outcome:
-        for _ in range(40):  # one call can be swallowed, by a __del__ say
-            if not thread.is_alive():
-                break
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(_TooLong))
-            thread.join(0.05)
+        _stop(thread)
         raise _TooLong
     result, error = outcome[0]
     if error is not None:
         raise error
     return result
+
+
+def _stop(thread):
+    """Raise _TooLong in a thread until it ends, and say nothing where a `__del__` or a weak reference swallows it."""
+    hooks = sys.unraisablehook, threading.excepthook
+
+    def but_for_ours(hook):
+        return lambda news: None if news.exc_type is _TooLong else hook(news)
+
+    sys.unraisablehook, threading.excepthook = map(but_for_ours, hooks)
+    try:
+        for _ in range(40):
+            if not thread.is_alive():
+                break
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(_TooLong))
+            thread.join(0.05)
+    finally:
+        sys.unraisablehook, threading.excepthook = hooks
 
 
 def __getattr__(name):
