@@ -18,15 +18,18 @@ ORDER = (
     *("predictions", "exact_search", "thresholds", "evaluation", "plots"),  # judging
     *("augment", "slice_cache", "baselines", "batches", "pipelines"),  # learning
     *("losses", "models"),
-    "training",  # running
+    *("training", "gradcam"),  # running
     *("checksums", "integrity", "fetch", "check", "course", "doctor", "runs", "cli", "__main__"),  # doors
 )
 # Keras runs on several backends; TensorFlow is one of them, and is needed for its input pipelines and strategies alone.
 FRAMEWORKS = {"tensorflow", "keras", "tf_keras", "torch", "jax"}
 MAY_IMPORT = {
-    "keras": {"batches", "pipelines", "losses", "models", "training"},
-    "tensorflow": {"pipelines", "training"},
+    "keras": {"batches", "pipelines", "losses", "models", "training", "gradcam"},
+    "tensorflow": {"pipelines", "training", "gradcam"},
+    "jax": {"gradcam"},  # a gradient is what keras.ops does not have
+    "torch": {"gradcam"},
 }
+INSIDE_FUNCTIONS = ("training", "gradcam")  # where a framework that may not be installed is imported when it is used
 
 
 def modules():
@@ -78,11 +81,11 @@ def test_rule_would_notice(tmp_path):
 
 
 def frameworks(entry, path):
-    """The frameworks that a file imports and may not: TensorFlow is for few, and in training inside functions alone."""
+    """The frameworks that a file imports and may not: TensorFlow is for few, and for some inside functions alone."""
     names = {name.split(".")[0] for name in imported(path)} & FRAMEWORKS
     wrong = {name for name in names if entry not in MAY_IMPORT.get(name, ())}
-    if entry == "training" and "tensorflow" in {name.split(".")[0] for name in imported(path, at_import=True)}:
-        wrong.add("tensorflow")
+    if entry in INSIDE_FUNCTIONS:
+        wrong |= {name.split(".")[0] for name in imported(path, at_import=True)} & FRAMEWORKS - {"keras"}
     return wrong
 
 

@@ -1,0 +1,121 @@
+"""Classifiers and segmenters on published backbones, and the plain network that one paper began with.
+
+Layer names, which will not change: `image`; the backbone, a model named like its key; `pool` (of `head="pool"`);
+`decoder<k>_up`, `_join`, `_conv`, `_norm`, `_relu`, `_dropout` for k = 4 ... 1 and `vector`, `dense1`, `dense2`
+(of `head="decoder"`); `logits`, and `probability`, float32 under every precision policy.
+"""
+
+import keras
+
+from hemokit.checks import check_choice, problem
+from hemokit.models.backbones import backbone_encoder
+from hemokit.models.shapes import are_counts, check_counts, check_image_shape
+
+HEADS = ("pool", "decoder")
+DECODER_FILTERS = (256, 128, 64, 32)  # of strides 16, 8, 4 and 2; the paper does not print its own
+DROPOUT = 0.2  # of each decoder block; the paper names it without a number
+
+
+def transfer_classifier(
+    backbone, input_shape, *, num_classes, weights=None, head="pool", multi_label=False, filters=DECODER_FILTERS
+):
+    """Build a classifier of slices on a published backbone.
+
+    head="pool" is northeastern's: the mean of each feature over the image, and one dense layer. head="decoder" is
+    math7243's: a U-shaped decoder over the five levels up to stride 2 (transposed convolution, join with the skip,
+    3-wide convolution, batch normalization, ReLU, dropout), its mean over the image, then Dense 256 with dropout 0.4
+    and Dense 128 with dropout 0.3. The paper does not say how the map becomes a vector; flattened at 256x256 that
+    layer alone would have 134 million weights.
+
+    Args:
+        backbone: a key of `backbones.BACKBONES`.
+        input_shape: (height, width, channels), images in [0, 1]; 1 channel (a window) or 3 (a composite), at least
+            32 pixels a side, any size (see `backbones`).
+        num_classes: outputs: 7, 6 or 2 exclusive classes, or the six labels with multi_label.
+        weights: None (random), "imagenet" or a file, of the backbone alone (see `backbones.backbone_encoder`).
+        head: "pool" or "decoder".
+        multi_label: True gives a sigmoid for each output (any + five subtypes), False a softmax over all.
+        filters: of the decoder's four blocks from stride 16 to stride 2.
+
+    Returns:
+        keras.Model "<backbone>_classifier", float32 (batch, num_classes) in [0, 1].
+
+    Raises:
+        HemokitError: as `backbone_encoder`; fewer than 2 classes (1 with multi_label), another head.
+    """
+    check_choice(head, HEADS, "head")
+    _check_classes(num_classes, multi_label)
+    encoder = backbone_encoder(backbone, input_shape, weights=weights)
+    image = keras.Input(input_shape, name="image")
+    levels = encoder(image)
+    if head == "pool":
+        x = keras.layers.GlobalAveragePooling2D(name="pool")(levels[-1])
+    else:
+        x = decoder(levels, filters, dropout=DROPOUT)
+        x = keras.layers.GlobalAveragePooling2D(name="vector")(x)
+        for number, units, rate in ((1, 256, 0.4), (2, 128, 0.3)):
+            x = keras.layers.Dense(units, activation="relu", name=f"dense{number}")(x)
+            x = keras.layers.Dropout(rate, name=f"dense{number}_dropout")(x)
+    return keras.Model(image, class_probabilities(x, num_classes, multi_label), name=f"{backbone}_classifier")
+
+
+def plain_cnn(input_shape, *, num_classes, multi_label=False, filters=(16, 32, 64, 128)):
+    """Build a plain network of ten layers with weights: eight 3-wide convolutions in pairs, and two dense layers.
+
+    After each pair the image is halved by max-pooling; the mean over the image goes into Dense 128 with ReLU. math7243
+    reports a "ten-layer basic CNN" without its layers; this is ours of that depth.
+
+    Args:
+        input_shape: (height, width, channels), images in [0, 1], at least 16 pixels a side.
+        num_classes, multi_label: as `transfer_classifier`.
+        filters: of the four pairs.
+
+    Returns:
+        keras.Model "plain_cnn", float32 (batch, num_classes) in [0, 1].
+
+    Raises:
+        HemokitError: another rank, sizes too small, fewer than 2 classes (1 with multi_label).
+    """
+    check_image_shape(input_shape, least=16)
+    _check_classes(num_classes, multi_label)
+    filters = check_counts("filters", filters, "One for each pair of convolutions, as in (16, 32, 64, 128).")
+    image = x = keras.Input(input_shape, name="image")
+    for number, width in enumerate(filters, start=1):
+        for step in (1, 2):
+            x = keras.layers.Conv2D(
+                width, 3, padding="same", activation="relu", kernel_initializer="he_normal",
+                name=f"block{number}_conv{step}",
+            )(x)  # fmt: skip
+        x = keras.layers.MaxPooling2D(name=f"block{number}_pool")(x)
+    x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
+    x = keras.layers.Dense(128, activation="relu", name="dense1")(x)
+    return keras.Model(image, class_probabilities(x, num_classes, multi_label), name="plain_cnn")
+
+
+def decoder(levels, filters, *, dropout=0.0):
+    """The U-shaped way up over five levels p1 ... p5: features at stride 2, (batch, rows, columns, filters[-1])."""
+    filters = check_counts("filters", filters, "One for each of strides 16, 8, 4 and 2.", least=4)
+    x = levels[-1]
+    for number, width in zip((4, 3, 2, 1), filters, strict=True):
+        name = f"decoder{number}"
+        x = keras.layers.Conv2DTranspose(width, 2, strides=2, name=f"{name}_up")(x)
+        x = keras.layers.Concatenate(name=f"{name}_join")([x, levels[number - 1]])
+        x = keras.layers.Conv2D(width, 3, padding="same", use_bias=False, name=f"{name}_conv")(x)
+        x = keras.layers.BatchNormalization(momentum=0.9, name=f"{name}_norm")(x)  # short runs: see models.unet
+        x = keras.layers.ReLU(name=f"{name}_relu")(x)
+        x = keras.layers.Dropout(dropout, name=f"{name}_dropout")(x)
+    return x
+
+
+def class_probabilities(vector, num_classes, multi_label):
+    """The last two layers: `logits`, and `probability` by sigmoid (multi_label) or softmax."""
+    logits = keras.layers.Dense(num_classes, dtype="float32", name="logits")(vector)
+    kind = "sigmoid" if multi_label else "softmax"
+    return keras.layers.Activation(kind, dtype="float32", name="probability")(logits)
+
+
+def _check_classes(num_classes, multi_label):
+    least = 1 if multi_label else 2
+    if not are_counts([num_classes]) or num_classes < least:
+        remedy = "Use 2 for normal and hemorrhage, or 1 with multi_label=True."
+        raise problem(f"num_classes is {num_classes!r}", f"a whole number from {least}", remedy)
