@@ -7,7 +7,7 @@ formats     one file of one kind -> an array or a table, or one clear error
 floor 1     tables, polygons, polygon_labels, masks, metrics, manifests, leaks, splits
 datasets    one folder -> the slice table (one row = one slice); and the phantom
 judging     predictions, exact_search, thresholds, evaluation, plots
-learning    augment, slice_cache, baselines (scikit-learn, XGBoost), batches, pipelines;
+learning    augment, slice_cache, baselines (scikit-learn, XGBoost), targets, batches, pipelines;
             losses, models (keras.ops alone: on any Keras backend)
 running     training (a package: fit, predict, load), gradcam
 doors       checksums, integrity, fetch (`hemokit data`); check (the exercises); course (`hemokit run`);

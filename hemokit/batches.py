@@ -18,9 +18,9 @@ import numpy as np
 import pandas as pd
 
 from hemokit import augment
-from hemokit.checks import check_choice, check_columns, problem
+from hemokit.checks import check_columns, problem
 from hemokit.datasets import READERS, read_image
-from hemokit.labels import ANY, LABELS, SUBTYPES, seven_way
+from hemokit.labels import ANY, CLASSES
 from hemokit.leaks import check_no_leakage
 from hemokit.slice_cache import (
     LEVELS,
@@ -32,9 +32,8 @@ from hemokit.slice_cache import (
     windows_as_tuple,
 )
 from hemokit.tables import COLUMNS, check_slice_table
+from hemokit.targets import labels_of, names_of, weights_of
 
-TARGETS = ("mask", "any", "subtypes", "class")
-CLASSES = ("normal", *SUBTYPES, "multi")  # what the numbers of the target "class" mean
 IMAGE_SIZES = (4, 4096)
 
 
@@ -43,7 +42,8 @@ class SliceBatches(keras.utils.PyDataset):
 
     `batches[i]` is (images, targets), or images alone without a target: images float32 (batch, size, size, channels)
     in [0, 1]; targets float32 for "mask" (batch, size, size, 1), "any" (batch, 1) and "subtypes" (batch, 6), in the
-    order of `labels.LABELS`, or int32 for "class" (batch,), numbers into `CLASSES`. The last batch may be smaller.
+    order of `labels.LABELS`, or int32 for "class" (batch,), numbers into `classes`. With `class_weights` it is
+    (images, targets, weights): float32 (batch,), mean 1 over the table. The last batch may be smaller.
 
     Each epoch of training has its own order and its own augmentation. The number of the epoch goes up by itself at
     `on_epoch_end`, which Keras calls; setting `epoch` goes to any other. Keras' own `fit` must be told
@@ -58,30 +58,34 @@ class SliceBatches(keras.utils.PyDataset):
         windows: as `datasets.read_image`; None is the brain window.
         training: shuffle and augment.
         augmentation: an `augment.Augmentation`; None is `augment.STANDARD` for training, and nothing else.
+        classes: for the target "class", see `labels.class_names`; a slice of another class is refused.
+        class_weights: for training with the target "class" or "any": None, "balanced" or a dict name -> weight, see
+            `targets.weights_of`. The weights go into the loss of training; validation stays as it is.
         seed: whole number from 0, of order and augmentation.
         cache: keep the prepared slices on disk (see `slice_cache`); False reads the files in each epoch.
         progress: True or False; None shows a bar where much must be read.
         **options: workers, use_multiprocessing and max_queue_size of `keras.utils.PyDataset`.
 
     Attributes:
+        names: what the outputs of a model for this target mean, a tuple; None for masks and without a target.
         table: the rows, in the order in which they are without shuffling.
         epoch: whole number from 0.
         fingerprint: 64 hex digits over the content of all files, the labels, the settings, the seed and the code.
         source_shapes: int array (rows, 2), height and width on disk.
 
     Raises:
-        HemokitError: no rows; no slice table; an unknown target; a mask target with hemorrhage without a mask; windows
-            that the data cannot be shown through; a size, a batch or a seed that is none; training with rows of another
-            split than train (they would be learned from), or copies made before a split; a patient in two splits.
+        HemokitError: no rows; no slice table; an unknown target; slices outside of the classes; class_weights without
+            training, or as `targets.weights_of`; a mask target with hemorrhage without a mask; windows that the data
+            cannot be shown through; a size, a batch or a seed that is none; training with rows of another split than
+            train (they would be learned from), or copies made before a split; a patient in two splits.
     """
 
     def __init__(
-        self, table, *, target, image_size, batch_size, windows=None, training=False, augmentation=None, seed=0,
-        cache=True, progress=None, **options,
+        self, table, *, target, image_size, batch_size, windows=None, training=False, augmentation=None,
+        classes=CLASSES, class_weights=None, seed=0, cache=True, progress=None, **options,
     ):  # fmt: skip
         super().__init__(**options)
-        if target is not None:
-            check_choice(target, TARGETS, "target")
+        self.names = names_of(target, classes)
         self.image_size = _whole(image_size, "image_size", *IMAGE_SIZES)
         self.batch_size = _whole(batch_size, "batch_size", 1, 2**20)
         self.seed, self.training, self.target = _whole(seed, "seed", 0, 2**63), bool(training), target
@@ -91,7 +95,8 @@ class SliceBatches(keras.utils.PyDataset):
         self.num_channels = _check_windows(table, windows)
         self.windows = windows_as_tuple(windows)
         self._settings = {"image_size": self.image_size, "windows": self.windows, "masks": target == "mask"}
-        self._labels = labels_of(self.table, target)
+        self._labels = labels_of(self.table, target, classes)
+        self._weights = weights_of(self.table, target, _weights_for(class_weights, training), classes)
         slices = unique_slices(self.table)
         self._place = pd.Index(slices["slice_id"]).get_indexer(self.table["slice_id"])
         self._ids = self.table["slice_id"].to_numpy(object)
@@ -140,7 +145,8 @@ class SliceBatches(keras.utils.PyDataset):
                 masks[place, ..., 0] = mask
         if self.target is None:
             return images
-        return images, (self._labels[rows] if masks is None else masks)
+        targets = self._labels[rows] if masks is None else masks
+        return (images, targets) if self._weights is None else (images, targets, self._weights[rows])
 
     def _pair(self, row, epoch):
         """The image and the mask of one row, as they are in one epoch."""
@@ -181,18 +187,11 @@ class SliceBatches(keras.utils.PyDataset):
         told = {
             "content": self._content, "ids": self._ids.tolist(), "copies": self._copies.tolist(), "code": _code(),
             "labels": None if self._labels is None else self._labels.tolist(), "target": self.target,
+            "names": self.names, "weights": None if self._weights is None else self._weights.tolist(),
             "batch_size": self.batch_size, "training": self.training, "augmentation": self.augmentation,
             "seed": self.seed,
         }  # fmt: skip
         return hashlib.sha256(json.dumps(told, default=float).encode()).hexdigest()
-
-
-def labels_of(table, target):
-    """The targets of a table that are not masks: float32 (rows, 1) or (rows, 6), int32 (rows,), or None."""
-    if target == "class":
-        return pd.Index(CLASSES).get_indexer(seven_way(table)).astype(np.int32)
-    columns = {"any": [ANY], "subtypes": list(LABELS)}.get(target)
-    return None if columns is None else table[columns].to_numpy(np.float32)
 
 
 @lru_cache(maxsize=8)
@@ -217,6 +216,13 @@ def _augmentation_of(augmentation, training):
         remedy = "Leave augmentation out, or pass training=True."
         raise problem("augmentation was given without training", "whole slices for validation and test", remedy)
     return augmentation
+
+
+def _weights_for(class_weights, training):
+    if class_weights is not None and not training:
+        remedy = "Leave class_weights out, or pass training=True."
+        raise problem("class_weights were given without training", "each slice to count the same", remedy)
+    return class_weights
 
 
 def _check_table(table, target, training):

@@ -8,6 +8,10 @@ SUBTYPES = ("epidural", "intraparenchymal", "intraventricular", "subarachnoid", 
 ANY = "any"
 LABELS = (ANY, *SUBTYPES)
 
+# Exclusive classes, one a slice: seven, or a choice of these (as six without "multi", CLASSES[:-1]), or two.
+CLASSES = ("normal", *SUBTYPES, "multi")
+TWO_CLASSES = ("normal", "hemorrhage")
+
 # What a teaching text or a figure calls them.
 SHORT = {
     "epidural": "EDH",
@@ -67,3 +71,40 @@ def seven_way(table):
     names[flags.sum(axis=1) == 0] = "normal"
     names[flags.sum(axis=1) > 1] = "multi"
     return names
+
+
+def class_names(table, classes=CLASSES):
+    """One of `classes` for each slice; a slice of another class is refused, so that none is left out in silence.
+
+    Args:
+        table: a frame with the five subtype columns as 0/1; for `TWO_CLASSES` with the column any.
+        classes: two or more names among `CLASSES`, or `TWO_CLASSES`.
+
+    Returns:
+        object array (rows,) of strings; an empty one for no rows.
+
+    Raises:
+        HemokitError: classes that are none, a column that is missing, slices outside of the classes.
+    """
+    classes = check_classes(classes)
+    if classes == TWO_CLASSES:
+        check_columns(table, [ANY])
+        return np.array(TWO_CLASSES, dtype=object)[check_binary(table[ANY].to_numpy(), "the column any").astype(int)]
+    names = seven_way(table)
+    outside = names[~np.isin(names, classes)]
+    if len(outside):
+        counts = ", ".join(f"{(outside == name).sum()} {name}" for name in CLASSES if name in outside)
+        remedy = "Select rows by table[np.isin(labels.seven_way(table), classes)], and say how many are left out."
+        came = f"{len(outside)} of {len(names)} slices are of other classes ({counts})"
+        raise problem(came, f"slices of {', '.join(classes)}", remedy)
+    return names
+
+
+def check_classes(classes):
+    """Return exclusive classes as a tuple; HemokitError unless they are two or more of `CLASSES`, or `TWO_CLASSES`."""
+    given = tuple(classes) if isinstance(classes, tuple | list) else ()
+    known = len(given) > 1 and all(name in CLASSES for name in given) and len(set(given)) == len(given)
+    if given != TWO_CLASSES and not known:
+        expected = f"two or more of {', '.join(CLASSES)}, each once, or {TWO_CLASSES}"
+        raise problem(f"classes is {classes!r}", expected, "Take labels.CLASSES, or leave names out of it.")
+    return given

@@ -8,11 +8,12 @@ import numpy as np
 import tensorflow as tf
 
 from hemokit.batches import SliceBatches
+from hemokit.labels import CLASSES
 
 
 def slice_pipeline(
-    table, *, target, image_size, batch_size, windows=None, training=False, seed=0, augmentation=None, cache=True,
-    progress=None,
+    table, *, target, image_size, batch_size, windows=None, training=False, seed=0, augmentation=None,
+    classes=CLASSES, class_weights=None, cache=True, progress=None,
 ):  # fmt: skip
     """Batches of slices from a table.
 
@@ -21,19 +22,21 @@ def slice_pipeline(
     an iteration goes to any epoch.
 
     Args:
-        table, target, image_size, batch_size, windows, training, seed, augmentation, cache, progress: as
-            `SliceBatches`.
+        table, target, image_size, batch_size, windows, training, seed, augmentation, classes, class_weights, cache,
+            progress: as `SliceBatches`.
 
     Returns:
-        tf.data.Dataset of (images, targets), or of images; its length is known. Its attribute `batches` is
-        the `SliceBatches`; a dataset made from this one (`.take`, `.map`) does not carry it.
+        tf.data.Dataset of what `SliceBatches` gives: (images, targets), with class_weights (images, targets, weights),
+        or images; its length is known. Its attribute `batches` is the `SliceBatches`; a dataset made from this one
+        (`.take`, `.map`) does not carry it.
 
     Raises:
         HemokitError: as `SliceBatches`.
     """
     batches = SliceBatches(
         table, target=target, image_size=image_size, batch_size=batch_size, windows=windows, training=training,
-        seed=seed, augmentation=augmentation, cache=cache, progress=progress,
+        seed=seed, augmentation=augmentation, classes=classes, class_weights=class_weights, cache=cache,
+        progress=progress,
     )  # fmt: skip
     dataset = pipeline_of(batches)
     dataset.batches = batches

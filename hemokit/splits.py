@@ -13,7 +13,7 @@ import pandas as pd
 from hemokit.checks import check_binary, check_columns, problem
 from hemokit.files import write_whole
 from hemokit.formats.csv_files import read_csv
-from hemokit.labels import ANY
+from hemokit.labels import ANY, seven_way
 from hemokit.leaks import check_no_leakage, check_patients, find_leaks
 from hemokit.tables import Account, account
 
@@ -111,51 +111,65 @@ def read_folds(table, path):
     return _with_column(table, "fold", table["patient_id"].map(folds).astype(int))
 
 
-def balance(table, *, seed=0):
-    """Repeat the positive slices of a training table until there are as many as normal ones.
+def balance(table, *, by=ANY, seed=0):
+    """Repeat the slices of a training table that there are fewer of, until there are as many of each kind.
 
-    All positives are repeated the same number of times; a random part of them once more. The copies keep their
+    All slices of a kind are repeated the same number of times; a random part of them once more. The copies keep their
     slice_id and differ in the new column `copy` (0 is the slice itself). So the result is training material and no
     slice table any more: (slice_id, copy) is unique, slice_id is not, and `check_slice_table` refuses it.
 
     Args:
-        table: a table with the columns any and split, in which every row is of the split "train".
+        table: a table with the column split, in which every row is of the split "train".
+        by: "any" repeats positive slices until there are as many as normal ones (normal ones are never repeated);
+            "class" those of each of the seven classes (`labels.seven_way`), or any other column those of each of its
+            values, until there are as many as of the most frequent. A class without a slice stays without.
         seed: of the choice of slices that are repeated once more.
 
     Returns:
         the rows in order, each with its copies behind it; attrs["account"] counts the copies among the rows that
-        came in, and says in a note how many they are. A table with as many positive as normal slices or more comes
-        back with copy = 0 throughout.
+        came in, and says in a note how many they are. A table that is balanced already comes back with copy = 0.
 
     Raises:
-        HemokitError: rows without a split or of another one than train; no positive slice; already balanced.
+        HemokitError: rows without a split or of another one than train; no positive slice; a row without a value in
+            the column `by`; already balanced.
     """
-    check_columns(table, ["slice_id", ANY])
+    check_columns(table, ["slice_id", *([] if by == "class" else [by])])
     _check_seed(seed)
     _check_balance_allowed(table)
-    positive = np.flatnonzero(check_binary(table[ANY].to_numpy(), "the column any"))
-    wanted = max(len(table) - len(positive), len(positive))
-    if wanted and not len(positive):
-        raise problem("there is no positive slice", "at least one to repeat", "Look at the split: column any.")
-    repeats = np.ones(len(table), int)
-    if len(positive):
-        repeats[positive] = wanted // len(positive)
-        again = np.random.default_rng(seed).choice(positive, wanted % len(positive), replace=False)
-        repeats[again] += 1
+    repeats, rng = np.ones(len(table), int), np.random.default_rng(seed)
+    for rows, wanted in _kinds(table, by):
+        repeats[rows] = wanted // len(rows)
+        repeats[rng.choice(rows, wanted % len(rows), replace=False)] += 1
     balanced = table.iloc[np.repeat(np.arange(len(table)), repeats)].reset_index(drop=True)
     first = np.repeat(np.cumsum(repeats) - repeats, repeats)
     balanced["copy"] = np.arange(len(balanced)) - first
-    balanced.attrs = {**table.attrs, "account": _account_with_copies(account(table), len(table), len(balanced))}
+    what = "positive slices" if by == ANY else f"slices of each {by}"
+    balanced.attrs = {**table.attrs, "account": _account_with_copies(account(table), len(table), len(balanced), what)}
     return balanced
 
 
-def _account_with_copies(before, num_slices, num_rows):
+def _kinds(table, by):
+    """The kinds of slices to repeat: pairs (numbers of their rows, how many are wanted)."""
+    if by == ANY:
+        positive = np.flatnonzero(check_binary(table[ANY].to_numpy(), "the column any"))
+        if len(table) and not len(positive):
+            raise problem("there is no positive slice", "at least one to repeat", "Look at the split: column any.")
+        return [(positive, max(len(table) - len(positive), len(positive)))] if len(positive) else []
+    codes, names = pd.factorize(seven_way(table) if by == "class" else table[by], sort=True)
+    if (codes < 0).any():
+        came = f"{int((codes < 0).sum())} of {len(table)} rows have no value"
+        raise problem(came, "one in each row", "Fill it, or leave these rows out.", column=by)
+    kinds = [np.flatnonzero(codes == code) for code in range(len(names))]
+    return [(rows, max(map(len, kinds))) for rows in kinds]
+
+
+def _account_with_copies(before, num_slices, num_rows, what):
     """The account of a balanced table: the copies came in and are used, so that it fits the number of its rows."""
     if before.rows_used != num_slices:  # it counted something else than the rows of this table
         before = Account(num_slices, num_slices, notes=before.notes)
     copies = num_rows - num_slices
     note = (
-        f"{copies} copies of positive slices added to balance the training rows (copy > 0): "
+        f"{copies} copies of {what} added to balance the training rows (copy > 0): "
         f"{num_rows} rows of {num_slices} slices"
     )
     return before._replace(rows_in=before.rows_in + copies, rows_used=num_rows, notes=(*before.notes, note))

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from hemokit.augment import NONE, RENYARD, STANDARD, Augmentation
-from hemokit.batches import CLASSES, SliceBatches
+from hemokit.batches import SliceBatches
 from hemokit.checks import HemokitError
 from hemokit.datasets import open_dataset, read_image, read_mask
 from hemokit.datasets.phantom import write_phantom
-from hemokit.labels import LABELS, seven_way
+from hemokit.labels import CLASSES, LABELS, TWO_CLASSES, seven_way
 from hemokit.slice_cache import LEVELS
 from hemokit.splits import balance
 from hemokit.windows import Window
@@ -69,6 +69,71 @@ def test_targets(slices, target):
         assert [CLASSES[number] for number in labels] == list(seven_way(slices)[:9]) and labels.dtype == np.int32
     else:
         assert (labels == expected[target]).all() and labels.dtype == np.float32
+
+
+@pytest.mark.parametrize("classes", [CLASSES[:-1], ("subdural", "normal"), TWO_CLASSES])
+def test_classes(slices, classes):
+    """Numbers into the classes asked for, when all rows are of them; else one sentence counts the others."""
+    names = np.where(slices["any"] == 1, "hemorrhage", "normal") if classes == TWO_CLASSES else seven_way(slices)
+    chosen = np.isin(names, classes)
+    options = {"target": "class", "image_size": 8, "batch_size": 200, "classes": classes}
+    batches = SliceBatches(slices[chosen], **options)
+    assert [classes[number] for number in batches[0][1]] == names[chosen].tolist() and batches.names == classes
+    if not chosen.all():
+        with pytest.raises(HemokitError, match=rf"{(~chosen).sum()} of {len(slices)} slices are of other classes \("):
+            SliceBatches(slices, **options)
+
+
+@pytest.mark.parametrize("target", ["class", "any"])
+def test_class_weights(train, target):
+    """The third array of a batch: the weights of its rows, as scikit-learn's, with the mean 1 over the table."""
+    from sklearn.utils.class_weight import compute_sample_weight
+
+    options = {"target": target, "image_size": 8, "batch_size": 9, "training": True}
+    batches = SliceBatches(train, **options, class_weights="balanced")
+    expected = compute_sample_weight("balanced", seven_way(train) if target == "class" else train["any"])
+    found = np.empty(len(train), np.float32)
+    for index in range(len(batches)):
+        images, labels, found[batches.rows_of(index)] = batches[index]
+        assert images.shape[0] == labels.shape[0]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert found.mean() == pytest.approx(1)
+    costs = {name: 1 for name in CLASSES} if target == "class" else {"normal": 1, "hemorrhage": 3}
+    given = SliceBatches(train, **options, class_weights=costs)
+    fingerprints = [SliceBatches(train, **options).fingerprint, batches.fingerprint, given.fingerprint]
+    assert len(set(fingerprints)) == 3
+    if target == "any":
+        ratio = given[0][2] / given[0][2].min()
+        assert (ratio == pytest.approx(1 + 2 * given[0][1][:, 0])) and {1.0, 3.0} >= set(np.round(ratio, 5))
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"class_weights": "auto"}, "class_weights is 'auto'"),
+        ({"class_weights": {"normal": 1}}, "class_weights lacks '.*', but expected a weight for each of normal, epi"),
+        ({"class_weights": {"bleed": 1}}, "class_weights names 'bleed'"),
+        ({"class_weights": dict.fromkeys(CLASSES, 0)}, "the weight of 'normal' is 0"),
+        ({"class_weights": "balanced", "training": False}, "class_weights were given without training"),
+        ({"class_weights": "balanced", "target": "subtypes"}, "class_weights beside the target 'subtypes'"),
+        ({"class_weights": "balanced", "target": "mask"}, "class_weights beside the target 'mask'"),
+        ({"classes": CLASSES[:-1], "target": "any"}, "classes beside the target 'any'"),
+        ({"classes": ("normal",)}, "classes is .*two or more of normal, epidural"),
+        ({"classes": ("normal", "bleed")}, "classes is .*or \\('normal', 'hemorrhage'\\)"),
+        ({"classes": "normal"}, "classes is 'normal'"),
+    ],
+)
+def test_wrong_classes(train, changes, message):
+    """Classes and weights that are none are named."""
+    options = {"target": "class", "image_size": 8, "batch_size": 9, "training": True}
+    with pytest.raises(HemokitError, match=message):
+        SliceBatches(train, **{**options, **changes})
+
+
+def test_label_column_missing(slices):
+    """A table without a label column is refused by its name."""
+    with pytest.raises(HemokitError, match="lacks the column.s. 'subdural'"):
+        SliceBatches(slices.drop(columns="subdural"), **{**MASK, "target": "class"})
 
 
 def test_windows_are_channels(slices):
@@ -146,11 +211,12 @@ def test_fingerprint_knows_all(train):
         (train, {"seed": 1}), (train, {"image_size": 33}), (train, {"batch_size": 6}), (train, {"augmentation": NONE}),
         (train, {"augmentation": STANDARD._replace(noise=np.float32(0.5))}),
         (train, {"windows": ("bone",)}), (train, {"training": False}), (train, {"target": None}),
-        (train, {"target": "any"}), (labels, {"target": "any"}), (train.iloc[1:], {}), (train.iloc[::-1], {}),
+        (train, {"target": "any"}), (labels, {"target": "any"}), (train, {"target": "class"}),
+        (train, {"target": "class", "classes": TWO_CLASSES}), (train.iloc[1:], {}), (train.iloc[::-1], {}),
         (balance(train), {}),
     ]:  # fmt: skip
         found.add(SliceBatches(table, **{**options, **changes}).fingerprint)
-    assert len(found) == 14
+    assert len(found) == 16
 
 
 def test_travels_to_other_processes(train):

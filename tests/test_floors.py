@@ -16,7 +16,7 @@ ORDER = (
     *("tables", "polygons", "polygon_labels", "masks", "metrics", "manifests", "leaks", "splits"),  # floor 1
     "datasets",
     *("predictions", "exact_search", "thresholds", "evaluation", "plots"),  # judging
-    *("augment", "slice_cache", "baselines", "batches", "pipelines"),  # learning
+    *("augment", "slice_cache", "baselines", "targets", "batches", "pipelines"),  # learning
     *("losses", "models"),
     *("training", "gradcam"),  # running
     *("checksums", "integrity", "fetch", "check", "course", "doctor", "runs", "cli", "__main__"),  # doors

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from hemokit.checks import HemokitError
-from hemokit.labels import ANY, LABELS, SHORT, SUBTYPES, scan_labels, seven_way
+from hemokit.labels import LABELS, TWO_CLASSES, class_names, scan_labels, seven_way
 
 
 def table(*rows):
@@ -76,3 +76,24 @@ def test_seven_way_refuses_other_values():
     """Probabilities are no labels."""
     with pytest.raises(HemokitError, match="the subtype columns holds the value 0.5"):
         seven_way(table(("p", "a", [])).astype({"epidural": float}).assign(epidural=0.5))
+
+
+def test_class_names():
+    """Seven classes, a choice of them, or two by the column any."""
+    rows = table(("p", "a", []), ("p", "a", ["subdural"]))
+    assert class_names(rows, ("subdural", "normal")).tolist() == ["normal", "subdural"]
+    assert class_names(rows, list(TWO_CLASSES)).tolist() == ["normal", "hemorrhage"]
+    assert class_names(table()).tolist() == class_names(table(), TWO_CLASSES).tolist() == []
+
+
+def test_class_names_refuses():
+    """Slices outside of the classes are counted by name; what is no class, and a column that is missing."""
+    rows = table(("p", "a", []), ("p", "a", ["subdural"]), ("p", "a", ["epidural", "subdural"]))
+    with pytest.raises(HemokitError, match=r"2 of 3 slices are of other classes \(1 subdural, 1 multi\)"):
+        class_names(rows, ("normal", "epidural"))
+    with pytest.raises(HemokitError, match="expected two or more of normal, epidural"):
+        class_names(rows, ("normal", "normal"))
+    with pytest.raises(HemokitError, match="lacks the column.s. 'any'"):
+        class_names(rows.drop(columns="any"), TWO_CLASSES)
+    with pytest.raises(HemokitError, match="lacks the column.s. 'subdural'"):
+        class_names(rows.drop(columns="subdural"))

@@ -49,6 +49,15 @@ def test_targets_have_their_shapes(table, target, shape):
     assert labels.dtype == (tf.int32 if target == "class" else tf.float32)
 
 
+def test_weights_travel_along(table):
+    """With class weights an element is images, targets and weights, batch by batch those of SliceBatches."""
+    dataset = slice_pipeline(table, target="class", class_weights="balanced", **OPTIONS)
+    assert dataset.element_spec[2].shape.as_list() == [None] and dataset.element_spec[2].dtype == tf.float32
+    for index, found in enumerate(dataset):
+        expected = dataset.batches.batch(index, 0)
+        assert all((one.numpy() == two).all() for one, two in zip(found, expected, strict=True))
+
+
 def test_images_alone(table):
     """Without a target an element is the images."""
     dataset = slice_pipeline(table, target=None, image_size=32, batch_size=5, windows=("brain", "bone"))

@@ -214,6 +214,27 @@ def test_balance(positive, normal, seed):
     assert balanced.equals(balance(table, seed=seed))
 
 
+@settings(max_examples=20, deadline=None)
+@given(
+    st.lists(st.sampled_from(["normal", "subdural", "epidural", "multi"]), min_size=1, max_size=40), st.integers(0, 9)
+)
+def test_balance_by_class(names, seed):
+    """As many slices of each class as of the most frequent; a column of names gives the same."""
+    table = make_table([1] * len(names)).assign(split="train", kind=names)
+    for subtype in ("subdural", "epidural"):
+        table[subtype] = [int(name in (subtype, "multi")) for name in names]
+    balanced = balance(table, by="class", seed=seed)
+    most = max(names.count(name) for name in names)
+    assert balanced["kind"].value_counts().to_dict() == dict.fromkeys(names, most)
+    assert balanced[balanced["copy"] == 0].drop(columns="copy").reset_index(drop=True).equals(table)
+    copies = balanced.groupby(["kind", "slice_id"]).size().groupby("kind").agg(["min", "max"])
+    assert (copies["max"] - copies["min"] <= 1).all()
+    assert balanced.equals(balance(table, by="kind", seed=seed))
+    assert "copies of slices of each class added" in account(balanced).notes[-1]
+    with pytest.raises(HemokitError, match="column 'kind': 1 of .* rows have no value"):
+        balance(table.assign(kind=[None, *names[1:]]), by="kind")
+
+
 def test_balanced_table_says_so():
     """A note in the account; and it is no slice table any more, since slices repeat."""
     balanced = balance(make_table([3] * 5, [0]).assign(split="train"))
