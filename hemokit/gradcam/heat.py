@@ -1,0 +1,118 @@
+"""The heat map of Grad-CAM.
+
+For a layer with feature maps A_k and a label with the logit y: weight_k is the mean over all positions of dy/dA_k, and
+the map is ReLU(sum_k weight_k A_k), enlarged to the image and divided by its maximum.
+(Selvaraju et al. 2017, Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization. For models
+with an output per position, y is the sum over all: Vinogradova et al. 2020, Towards Interpretable Semantic
+Segmentation via Gradient-weighted Class Activation Mapping.)
+"""
+
+import numbers
+
+import keras
+import numpy as np
+
+from hemokit.checks import problem
+from hemokit.gradcam.gradients import features_and_gradient, with_sizes
+from hemokit.gradcam.layers import output_layer, place_named, places_of
+from hemokit.labels import CLASSES, LABELS, TWO_CLASSES
+from hemokit.models.backbones import field_of
+
+
+def gradcam(model, image, *, label, layer=None):
+    """Map the evidence of a model for one label over an image or a volume.
+
+    Args:
+        model: keras.Model of one input and one output: (batch, labels), or (batch, ..., labels) of a segmentation
+            model, whose logits are summed over all positions. A sigmoid or softmax at the end is left out: the map
+            is of the logit. It is left as it was.
+        image: one sample without the batch, as the model was trained on: numbers (height, width, channels), or
+            (slices, height, width, channels); a single channel may be left out.
+        label: the number of the output, from 0; or its name where the model has the six sigmoids of `labels.LABELS`,
+            or a softmax over `labels.CLASSES`, these without "multi", or `labels.TWO_CLASSES`.
+        layer: name of the layer whose features are looked at, also inside of a backbone ("conv5_block3_out"); see
+            `spatial_layers`. None is the last one with positions of a classifier, and of a segmentation model the
+            last with the fewest positions, the end of the bottleneck.
+
+    Returns:
+        float32 (height, width) or (slices, height, width) in [0, 1], the maximum 1; all zeros where nothing in the
+        layer speaks for the label.
+
+    Raises:
+        HemokitError: a model of several inputs or outputs, an image of another shape or with values that are not
+            finite, a label that is none, a layer that has no positions or that the output does not depend on, a
+            gradient that is not finite, a backend other than TensorFlow, JAX and PyTorch.
+
+    Source:
+        Selvaraju et al. 2017, Grad-CAM; see the top of this module.
+    """
+    places = places_of(model)
+    batch, number = _one_batch(model, image), _label_number(model, label)
+    place = place_named(with_sizes(model, batch, places), layer, is_classifier=len(model.outputs[0].shape) == 2)
+    features, gradient = features_and_gradient(model, batch, place, number)
+    weights = gradient.mean(axis=tuple(range(gradient.ndim - 1)))
+    evidence = np.maximum(features @ weights, 0)  # (positions...)
+    if not np.isfinite(evidence).all():
+        came = f"features or gradients of layer {place.layer.name!r} for label {label!r} are not finite"
+        raise problem(came, "finite numbers", "Look at the model's weights: did its training diverge?")
+    heat = _over_image(evidence, batch.shape[1:-1], place)
+    highest = heat.max(initial=0)
+    return heat / highest if highest > 0 else heat
+
+
+def spatial_layers(model):
+    """The names of the layers that `gradcam` can look at, those inside of a backbone too, from the input on.
+
+    Raises:
+        HemokitError: a model of several inputs or outputs, or without such a layer.
+    """
+    return [place.layer.name for place in places_of(model)]
+
+
+def _one_batch(model, image):
+    """The image as a float32 batch of one, as the model takes it."""
+    wanted, image = tuple(model.inputs[0].shape[1:]), np.asarray(image)
+    if image.ndim == len(wanted) - 1 and wanted[-1] == 1:
+        image = image[..., None]
+    fits = image.ndim == len(wanted) and all(size in (None, own) for own, size in zip(image.shape, wanted, strict=True))
+    if not fits or image.dtype.kind not in "buif":
+        came = f"an image of the shape {image.shape}, {image.dtype}"
+        raise problem(came, f"numbers of the shape {wanted}", "Give one image as the model was trained on.")
+    if not np.isfinite(image).all():
+        raise problem("the image holds values that are not finite", "finite numbers", "Look at how it was read.")
+    return image[None].astype(np.float32)
+
+
+def _label_number(model, label):
+    """The number of the output for a label."""
+    count, names = model.outputs[0].shape[-1], _label_names(model)
+    if isinstance(label, str) and label in names:
+        return names.index(label)
+    is_number = isinstance(label, numbers.Integral) and not isinstance(label, bool)
+    if is_number and 0 <= label < count:
+        return int(label)
+    expected = f"a number from 0 to {count - 1}" + (f", or one of {', '.join(names)}" if names else "")
+    raise problem(f"label is {label!r}", expected, "Name one output of the model.")
+
+
+def _label_names(model):
+    """The names of a model's outputs, by their number and its last activation; () where they are not known."""
+    count, last = model.outputs[0].shape[-1], output_layer(model)
+    activation = getattr(last, "activation", None)
+    if activation is keras.activations.sigmoid:
+        return LABELS if count == len(LABELS) else ()
+    if activation is keras.activations.softmax:
+        return {2: TWO_CLASSES, 6: CLASSES[:-1], 7: CLASSES}.get(count, ())
+    return ()
+
+
+def _over_image(evidence, sizes, place):
+    """The map of a layer, enlarged linearly and cut to the image; float32 of the sizes of the image."""
+    from scipy import ndimage
+
+    cells = []  # where the middle of each pixel lies, counted in cells of the layer from the middle of its first
+    for count, size in zip(evidence.shape, sizes, strict=True):
+        first, length = field_of(place.owner, place.layer.name, size)
+        cells.append((np.arange(size) + 0.5 - first) * count / length - 0.5)
+    grid = np.meshgrid(*cells, indexing="ij")
+    return ndimage.map_coordinates(evidence.astype(np.float32), grid, order=1, mode="nearest")
