@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from hemokit.checks import HemokitError
-from hemokit.labels import LABELS, TWO_CLASSES, class_names, scan_labels, seven_way
+from hemokit.labels import ANY, LABELS, SHORT, SUBTYPES, TWO_CLASSES, class_names, scan_labels, seven_way
 
 
 def table(*rows):

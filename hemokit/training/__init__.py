@@ -1,11 +1,23 @@
 """Training: `fit` makes a run, `load` gives its model, `predict` turns slices into a predictions frame.
 
 Reading order: sources (what is learned from), precision, checkpoints, run_record, epochs (what happens at the end of
-each), recipe, reporting, distribution, fitting, prediction.
+each), recipe, reporting, distribution, fitting, features, finetuning, prediction, label_prediction.
 """
 
 from hemokit.training.checkpoints import load
+from hemokit.training.features import cached_features, fit_head, head_of
+from hemokit.training.finetuning import fit_in_two_phases, freeze, unfreeze
 from hemokit.training.fitting import fit
 from hemokit.training.prediction import predict
 
-__all__ = ["fit", "load", "predict"]
+__all__ = [
+    "cached_features",
+    "fit",
+    "fit_head",
+    "fit_in_two_phases",
+    "freeze",
+    "head_of",
+    "load",
+    "predict",
+    "unfreeze",
+]

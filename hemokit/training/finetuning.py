@@ -1,25 +1,27 @@
 """Training on a backbone that knows something already: frozen first, then unfrozen at a lower rate.
 
 While the new layers are random, their gradients would only spoil what the backbone knows; so it is frozen until they
-have learned. Where it is frozen, its features of a slice never change, and need not be computed in each epoch.
+have learned.
 """
 
 from pathlib import Path
 
 import keras
-import numpy as np
 import pandas as pd
 
 from hemokit.checks import problem
 from hemokit.models.backbones import encoder_of
-from hemokit.training.checkpoints import load
+from hemokit.training.checkpoints import BEST, load, read_state
+from hemokit.training.distribution import built_model
+from hemokit.training.epochs import best_row
+from hemokit.training.features import fit_head, head_of, weights_digest
 from hemokit.training.fitting import fit
 
 PHASES = ("frozen", "unfrozen")
 
 
 def freeze(model):
-    """Keep the backbone of a model as it is: none of its weights is trained. Returns the model."""
+    """Keep the backbone of a model as it is: none of its weights is trained, no statistic moves. Returns the model."""
     encoder_of(model).trainable = False
     return model
 
@@ -34,85 +36,86 @@ def unfreeze(model, *, batch_norm=False):
             True trains it too, which a backbone of random weights needs: its statistics are none yet.
     """
     encoder = encoder_of(model)
-    encoder.trainable = True
-    for layer in encoder.layers:
+    encoder.trainable = True  # and all layers in it
+    for layer in encoder._flatten_layers():
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = batch_norm
     return model
 
 
 def fit_in_two_phases(
-    build, train, validation, *, run_dir, epochs, learning_rates=(1e-3, 1e-5), batch_norm=False, **options
-):
+    build, train, validation, *, run_dir, epochs, learning_rates=(1e-3, 1e-5), batch_norm=False, cached_epochs=None,
+    settings=None, **options,
+):  # fmt: skip
     """Train with the backbone frozen, then go on from the best epoch with all of it at a lower rate.
 
+    Called again after an interruption in either phase, it goes on there and ends with the same weights.
+
     Args:
-        build: function without arguments that builds the model.
+        build: function without arguments that builds the model, the same one each time.
         train, validation: as `fit`.
         run_dir: gets a run in the folder frozen and one in unfrozen; `load(run_dir / "unfrozen")` gives the model.
         epochs: (frozen, unfrozen), each at least 1.
-        learning_rates: of the two phases.
+        learning_rates: of the two phases. An optimizer object brings all but its rate.
         batch_norm: as `unfreeze`.
-        **options: of `fit`, for both phases.
+        cached_epochs: None trains the first phase on images; a number computes so many epochs of features once (see
+            `features.fit_head`; for models with head="pool"), and load(run_dir / "frozen") is the head alone.
+        settings, **options: of `fit`, for both phases: patience, schedule and the others.
 
     Returns:
         DataFrame as `fit`, of both phases, with the column phase in front.
 
     Raises:
-        HemokitError: as `fit`; a model without a backbone.
+        HemokitError: as `fit`; a model without a backbone; a first phase that is not the one from which the second
+            began; with cached_epochs, a function that builds another backbone each time.
     """
-    run_dir, histories = Path(run_dir), []
-    for phase, count, rate in zip(PHASES, epochs, learning_rates, strict=True):
+    run_dir, optimizer, seed = Path(run_dir), options.pop("optimizer", None), options.get("seed", 0)
+    (first, second), rates = _two(epochs, "epochs"), _two(learning_rates, "learning_rates")
+    how = [{**options, **_at_rate(optimizer, rate)} for rate in rates]
+    own = {"run_dir": run_dir / PHASES[0], "epochs": first, "settings": settings, **how[0]}
+    if cached_epochs is None:
+        history = fit(lambda: freeze(build()), train, validation, **own)
 
-        def begin(phase=phase):
-            if phase == "frozen":
-                return freeze(build())
-            return unfreeze(load(run_dir / "frozen"), batch_norm=batch_norm)
+        def begin():
+            return unfreeze(load(run_dir / PHASES[0]), batch_norm=batch_norm)
+    else:
+        model = built_model(lambda: freeze(build()), None, seed=seed)
+        history = fit_head(model, train, validation, cached_epochs=cached_epochs, **own)
 
-        history = fit(begin, train, validation, run_dir=run_dir / phase, epochs=count, learning_rate=rate, **options)
-        histories.append(history.assign(phase=phase))
+        def begin():
+            return unfreeze(_with_head(build(), model), batch_norm=batch_norm)
+
+    own = {"run_dir": run_dir / PHASES[1], "epochs": second, **how[1]}
+    own["settings"] = {**(settings or {}), "begins_with": _begins_with(run_dir / PHASES[0], options)}
+    histories = [history, fit(begin, train, validation, **own)]
+    histories = [one.assign(phase=phase) for one, phase in zip(histories, PHASES, strict=True)]
     joined = pd.concat(histories, ignore_index=True)
     return joined[["phase", *histories[0].columns.drop("phase")]]
 
 
-def cached_features(model, batches, *, epochs=1):
-    """Compute what the frozen part of a classifier gives for each slice, once.
-
-    Args:
-        model: a classifier with head="pool".
-        batches: `SliceBatches` with a target that is no mask. With training=True each epoch has its own augmentation.
-        epochs: how many to compute, from the first: (epochs * slices) rows.
-
-    Returns:
-        (features, targets): float32 (rows, features), what the layer `pool` gives, and the targets.
-
-    Raises:
-        HemokitError: a model without the layer `pool`, batches without targets.
-    """
-    network = keras.Model(model.inputs, _pool(model).output)
-    parts = []
-    for epoch in range(epochs):
-        for index in range(len(batches)):
-            images, targets = _pair(batches.batch(index, epoch))
-            parts.append((np.asarray(network.predict_on_batch(images), np.float32), targets))
-    features, targets = zip(*parts, strict=True)
-    return np.concatenate(features), np.concatenate(targets)
+def _with_head(model, trained):
+    """A model that was built anew, with the head of a trained one; both must have the same backbone."""
+    if weights_digest(encoder_of(model)) != weights_digest(encoder_of(trained)):
+        remedy = "Load its weights from a file, or build it with nothing random of its own."
+        raise problem("build gives another backbone each time", "the same one", remedy)
+    head_of(model).set_weights(head_of(trained).get_weights())
+    return model
 
 
-def head_of(model):
-    """The part of a classifier after the layer `pool`, with the same weights: training it trains the classifier."""
-    return keras.Model(_pool(model).output, model.outputs[0], name=f"{model.name}_head")
+def _begins_with(run_dir, options):
+    """The best epoch of the first phase, so that the second does not go on from another one unnoticed."""
+    row = best_row(read_state(run_dir / BEST)["history"], options.get("monitor", "val_loss"))
+    return {name: value for name, value in row.items() if name != "seconds"}
 
 
-def _pool(model):
-    names = [layer.name for layer in model.layers]
-    if "pool" not in names:
-        remedy = "Features of a decoder are as large as the images: train it on the images."
-        raise problem(f"the model {model.name!r} has no layer 'pool'", 'one of head="pool"', remedy)
-    return model.get_layer("pool")
+def _at_rate(optimizer, rate):
+    """The options of `fit` for an optimizer, by name or object, at a learning rate."""
+    if optimizer is None or isinstance(optimizer, str):
+        return {"optimizer": optimizer, "learning_rate": rate}
+    return {"optimizer": type(optimizer).from_config({**optimizer.get_config(), "learning_rate": rate})}
 
 
-def _pair(batch):
-    if not isinstance(batch, tuple):
-        raise problem("batches without targets", "images and targets", "Make them with target='any' or another.")
-    return batch
+def _two(values, name):
+    if not isinstance(values, tuple | list) or len(values) != 2:
+        raise problem(f"{name} is {values!r}", "two numbers, for frozen and unfrozen", "As in epochs=(10, 5).")
+    return values
