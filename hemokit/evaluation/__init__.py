@@ -19,6 +19,7 @@ from hemokit.evaluation.curves import pixel_pr_points, pixel_roc_points, pr_poin
 from hemokit.evaluation.leaderboard import Entry, leaderboard
 from hemokit.evaluation.model_card import model_card, write_model_card
 from hemokit.evaluation.papers import baseline_figure, baseline_text, beside_paper, paper_rows
+from hemokit.evaluation.pointing import Pointing, pointing_game, pointing_hit
 from hemokit.evaluation.reports import check_judged, show_report
 from hemokit.evaluation.scores import auroc, average_precision, brier, pearson
 from hemokit.evaluation.segmentation import iou_with_background, segmentation_report
@@ -29,6 +30,7 @@ from hemokit.evaluation.volumes import bland_altman, volume_report, volume_table
 __all__ = [
     "Entry",
     "Interval",
+    "Pointing",
     "auroc",
     "average_precision",
     "baseline_figure",
@@ -55,6 +57,8 @@ __all__ = [
     "pixel_calibration",
     "pixel_pr_points",
     "pixel_roc_points",
+    "pointing_game",
+    "pointing_hit",
     "pr_points",
     "roc_points",
     "sampling_spread",

@@ -7,7 +7,9 @@ cividis). Every axis says its quantity and unit.
 from hemokit.plots.agreement import area_scatter, bland_altman, calibration_plot
 from hemokit.plots.confusion import confusion_heatmap, confusion_pair
 from hemokit.plots.curves import curves, pr_curve, roc_curve, threshold_curves, training_curves
+from hemokit.plots.heatmaps import draw_heat, gradcam_panels, show_heatmap
 from hemokit.plots.intervals import interval_plot
+from hemokit.plots.look import look_at_scan
 from hemokit.plots.panels import prediction_panels
 from hemokit.plots.slices import montage, show_slice, window_title
 from hemokit.plots.style import COLORS, LINE_STYLES, PREDICTION, TRUTH
@@ -24,12 +26,16 @@ __all__ = [
     "confusion_heatmap",
     "confusion_pair",
     "curves",
+    "draw_heat",
+    "gradcam_panels",
     "hounsfield_histogram",
     "interval_plot",
+    "look_at_scan",
     "montage",
     "pr_curve",
     "prediction_panels",
     "roc_curve",
+    "show_heatmap",
     "show_slice",
     "split_bars",
     "threshold_curves",
