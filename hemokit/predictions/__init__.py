@@ -3,7 +3,9 @@
 A model writes it, judging reads it, and neither needs the other: thresholds, scores and curves come from the counts
 (1001 whole numbers a slice), exactly, for every threshold that is a multiple of 1/1000.
 
-Reading order: histograms (the counts), frames (from maps to a frame), stored (on disk).
+Classifiers have frames of their own, with a probability for each label.
+
+Reading order: histograms (the counts), frames (from maps to a frame), stored (on disk), labels (of classifiers).
 """
 
 from hemokit.predictions.frames import COLUMNS, FLOATS, MEASURES, build_predictions
@@ -15,6 +17,7 @@ from hemokit.predictions.histograms import (
     pixel_histogram,
     stack_histograms,
 )
+from hemokit.predictions.labels import build_label_predictions, read_label_predictions, write_label_predictions
 from hemokit.predictions.stored import NOTICE, read_predictions, write_predictions
 
 __all__ = [
@@ -24,11 +27,14 @@ __all__ = [
     "MEASURES",
     "NOTICE",
     "NUM_BINS",
+    "build_label_predictions",
     "build_predictions",
     "check_probabilities",
     "counts_at",
     "pixel_histogram",
+    "read_label_predictions",
     "read_predictions",
     "stack_histograms",
+    "write_label_predictions",
     "write_predictions",
 ]

@@ -1,4 +1,5 @@
-"""Training: `fit` makes a run, `load` gives its model, `predict` turns slices into a predictions frame.
+"""Training: `fit` makes a run, `load` gives its model, `predict` (of segmentation models) and
+`predict_labels` (of classifiers) turn slices into a predictions frame.
 
 Reading order: sources (what is learned from), precision, checkpoints, run_record, epochs (what happens at the end of
 each), recipe, reporting, distribution, fitting, features, finetuning, prediction, label_prediction.
@@ -8,6 +9,7 @@ from hemokit.training.checkpoints import load
 from hemokit.training.features import cached_features, fit_head, head_of
 from hemokit.training.finetuning import fit_in_two_phases, freeze, unfreeze
 from hemokit.training.fitting import fit
+from hemokit.training.label_prediction import predict_labels
 from hemokit.training.prediction import predict
 
 __all__ = [
@@ -19,5 +21,6 @@ __all__ = [
     "head_of",
     "load",
     "predict",
+    "predict_labels",
     "unfreeze",
 ]

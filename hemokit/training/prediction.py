@@ -33,11 +33,11 @@ def predict(model, pipeline, table, *, batch_size=16, progress=None):
     """
     check_columns(table, ["slice_id"])
     batches = getattr(pipeline, "batches", pipeline)
-    _check_order(batches, table)
+    check_order(batches, table)
     areas = _slice_areas_mm2(table, batches)
     parts, first = [], 0
     with progress_bar(None, total=len(table), description="predict", unit="slice", progress=progress) as bar:
-        for images, masks in _pairs(pipeline, batch_size):
+        for images, masks in batches_of(pipeline, batch_size):
             rows = slice(first, first + len(images))
             first += len(images)
             if first > len(table):
@@ -52,7 +52,7 @@ def predict(model, pipeline, table, *, batch_size=16, progress=None):
     return pd.concat(parts, ignore_index=True) if parts else build_predictions(table, np.zeros((0, 1, 1)))
 
 
-def _check_order(batches, table):
+def check_order(batches, table):
     """The rows of the batches are those of the table, in its order, unshuffled."""
     if getattr(batches, "training", False):
         remedy = "Make the pipeline for prediction without training=True."
@@ -78,8 +78,8 @@ def _slice_areas_mm2(table, batches):
     return np.prod(spacing, axis=1) * sides.astype(float) ** 2
 
 
-def _pairs(pipeline, batch_size):
-    """Batches as (images, masks or None), NumPy arrays."""
+def batches_of(pipeline, batch_size):
+    """Batches of any source as (images, targets or None), NumPy arrays; what comes behind them is left out."""
     if isinstance(pipeline, np.ndarray) or (isinstance(pipeline, tuple) and isinstance(pipeline[0], np.ndarray)):
         arrays = pipeline if isinstance(pipeline, tuple) else (pipeline,)
         count = len(arrays[0])
@@ -94,11 +94,22 @@ def _maps(model, images):
 
     `predict_on_batch`, not `model.predict`: that makes a new data set and its threads at every call.
     """
+    check_images(model, images)
     maps = np.asarray(model.predict_on_batch(images), np.float32)
     if maps.ndim != 4 or maps.shape[-1] != 1:
         came = f"the model gives values of the shape {maps.shape}"
         raise problem(came, "one probability a pixel, (batch, height, width, 1)", "Predict with a segmentation model.")
     return maps[..., 0]
+
+
+def check_images(model, images):
+    """Raise HemokitError unless the images have the shape that a model of one input takes."""
+    wanted = tuple(model.inputs[0].shape[1:])
+    own = tuple(images.shape[1:])
+    if len(own) != len(wanted) or any(size not in (None, given) for size, given in zip(wanted, own, strict=True)):
+        told = " x ".join("any" if size is None else str(size) for size in wanted)
+        remedy = "Make the pipeline with the image_size and the windows that the model was built for."
+        raise problem(f"images of the shape {' x '.join(map(str, own))}", f"{told}, as {model.name!r} takes", remedy)
 
 
 def _numpy(values):
