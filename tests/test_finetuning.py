@@ -78,6 +78,7 @@ def same(one, two):
     return all(np.array_equal(a, b) for a, b in zip(one, two, strict=True))
 
 
+@pytest.mark.slow
 def test_phases(whole):
     """Frozen, the backbone stays as it was built; unfrozen, its kernels move and its batch statistics do not."""
     folder, history = whole
@@ -89,6 +90,7 @@ def test_phases(whole):
     assert not same(weights_of(start, "conv"), weights_of(last, "conv"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epoch", [1, 2, 3])
 def test_resumes_in_either_phase(data, whole, tmp_path, epoch):
     """Stopped in the first phase, between both or in the second, a run ends as one that was not, to the last bit."""
@@ -100,6 +102,7 @@ def test_resumes_in_either_phase(data, whole, tmp_path, epoch):
         assert state_of(tmp_path / name) == state_of(whole[0] / name)
 
 
+@pytest.mark.slow
 def test_another_first_phase_is_noticed(data, whole, tmp_path):
     """A second phase does not go on from a first one that was trained anew in another way."""
     shutil.copytree(whole[0] / "unfrozen", tmp_path / "unfrozen")
@@ -119,6 +122,7 @@ def test_freezing_is_recorded():
     assert [len(change(model).trainable_variables) for change in (freeze, unfreeze)] == [2, 4]
 
 
+@pytest.mark.slow
 def test_training_the_head_is_training_the_classifier(data, tmp_path):
     """Without augmentation, the head on cached features ends where it ends with the frozen backbone in the loop."""
     train = SliceBatches(data[0].table, target="class", image_size=32, batch_size=9, training=True, augmentation=NONE)
@@ -153,6 +157,7 @@ def test_cached_features(data):
     assert len(cached_features(model, validation)[0]) == 2  # no weights
 
 
+@pytest.mark.slow
 def test_two_phases_on_cached_features(data, tmp_path):
     """The first phase on features, interrupted in the second: as a run that was not; the backbone is that of build."""
     options = {**PHASES, "cached_epochs": 2, "optimizer": keras.optimizers.SGD(momentum=0.9), "patience": 5}
@@ -173,6 +178,7 @@ def test_two_phases_on_cached_features(data, tmp_path):
         fit_in_two_phases(other, *data, run_dir=tmp_path / "c", **options)
 
 
+@pytest.mark.slow
 def test_metrics_and_mixed_precision(data, tmp_path):
     """Six sigmoids with an AUC of "any" alone, by name, in bfloat16."""
     options = {"target": "subtypes", "image_size": 32, "batch_size": 9}
@@ -188,7 +194,7 @@ def test_metrics_and_mixed_precision(data, tmp_path):
 
 
 def test_refusals(data, tmp_path):
-    """No backbone, no layer pool, masks as targets, and numbers for one phase alone."""
+    """No backbone, no layer pool, masks as targets, other classes, other images, and numbers for one phase alone."""
     flat = keras.Sequential([keras.Input((32, 32, 1)), keras.layers.Flatten(), keras.layers.Dense(7)])
     with pytest.raises(HemokitError, match="has no backbone"):
         freeze(flat)
@@ -197,5 +203,12 @@ def test_refusals(data, tmp_path):
     masks = SliceBatches(data[1].table, target="mask", image_size=32, batch_size=9, cache=False)
     with pytest.raises(HemokitError, match="batches without labels"):
         cached_features(build(), masks)
+    with pytest.raises(HemokitError, match=r"'tiny_classifier' gives \(None, 6\), but expected \(batch, 7\), one for"):
+        fit(build(6), *data, run_dir=tmp_path, epochs=1)
+    small = SliceBatches(
+        data[0].table, target="class", image_size=16, batch_size=9, windows=("brain", "bone"), cache=False
+    )
+    with pytest.raises(HemokitError, match="images of 16 x 16 x 2, but expected 32 x 32 x 1, which 'tiny_classifier'"):
+        fit(build(), small, None, run_dir=tmp_path, epochs=1, monitor="loss")
     with pytest.raises(HemokitError, match="epochs is 4, but expected two numbers"):
         fit_in_two_phases(build, *data, run_dir=tmp_path, **PHASES | {"epochs": 4})

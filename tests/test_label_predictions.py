@@ -108,7 +108,7 @@ def test_refusals(table):
         (model, images, table.head(3), CLASSES, "gives 16 slices or more"),
         (model, images, table, None, "labels is None, and the pipeline names none"),
         (model, images, table, CLASSES[:-1], r"values of the shape \(16, 7\), but expected \(16, 6\), one for each"),
-        (model, grey, table, CLASSES, "images of the shape 16 x 16 x 3, but expected 16 x 16 x 1, as 'functional"),
+        (model, grey, table, CLASSES, "images of 16 x 16 x 3, but expected 16 x 16 x 1, which 'functional"),
         (network(7, "sigmoid"), batches, table, None, "slices sum to .* expected 1, as classes exclude each other"),
         (network(7, None), batches, table, None, "probability holds the value"),
     ]:
@@ -159,8 +159,11 @@ def test_refuses_to_write(table, tmp_path):
         (frame.drop(columns="prediction"), "lacks the column.s. 'prediction'"),
         (frame.drop(columns=["label", "prediction"]), "lacks the column.s. 'any'"),
         (frame.drop(columns="slice_id"), "lacks the column.s. 'slice_id'"),
-        (frame.assign(label="7"), "the label '7' as text"),
-        (frame.assign(label=[None, *range(15)]), "labels that are missing, or words and numbers"),
+        (frame.assign(label="7"), "labels such as '7', but expected words"),
+        (
+            frame.assign(label=[None, *range(15)]),
+            "labels such as 0, 1, 10, but expected words, or whole numbers, one in each row",
+        ),
     ]:
         with pytest.raises(HemokitError, match=told):
             write_label_predictions(wrong, tmp_path)

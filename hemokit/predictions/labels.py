@@ -5,6 +5,7 @@ probability_<label> for each class, score_<label> where a model ranks by somethi
 together: the columns `labels.LABELS` (the truth) and probability_<label> for those that the model knows.
 """
 
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -118,13 +119,11 @@ def _check(frame, path=None):
 
 def _check_labels(values):
     """Raise where text cannot tell what the labels are: missing ones, and words that look like numbers."""
-    numbers = [not isinstance(value, str) for value in values]
-    wrong = values[[isinstance(value, str) and _looks_whole(value) for value in values]]
-    if values.isna().any() or len(wrong) or (any(numbers) and not all(numbers)):
-        came = f"the label {wrong.iloc[0]!r} as text" if len(wrong) else "labels that are missing, or words and numbers"
-        raise problem(
-            came, "words, or whole numbers", "Name the classes, or make all of them ints.", column=values.name
-        )
+    words = all(isinstance(value, str) and value and not _looks_whole(value) for value in values)
+    if not words and not all(isinstance(value, Integral) and not isinstance(value, bool) for value in values):
+        kinds = ", ".join(sorted({repr(value) for value in values.tolist()})[:3])
+        remedy = "Name the classes, or make all of them ints."
+        raise problem(f"labels such as {kinds}", "words, or whole numbers, one in each row", remedy, column=values.name)
 
 
 def _check_sums(values):

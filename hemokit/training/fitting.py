@@ -18,7 +18,7 @@ from hemokit.training.precision import choose_precision, computing_in
 from hemokit.training.recipe import build_recipe, check_whole
 from hemokit.training.reporting import cleared, reporter, watchers
 from hemokit.training.run_record import check_same_run, recorded
-from hemokit.training.sources import as_source, check_sources
+from hemokit.training.sources import as_source, check_model, check_sources
 
 
 def fit(
@@ -58,13 +58,15 @@ def fit(
         finished already, nothing is trained and its history is returned.
 
     Raises:
-        HemokitError: data of the wrong split or with patients on both sides; a run in run_dir with other data or
-            settings (all but a larger `epochs`; Keras' version may differ, see run.json); a loss that is not finite.
+        HemokitError: data of the wrong split or with patients on both sides; slice batches that the model does not fit;
+            a run in run_dir with other data or settings (all but a larger `epochs`; Keras' version may differ, see
+            run.json); a loss that is not finite.
     """
     seed, run_dir, chief = check_whole(seed, "seed", 0), Path(run_dir), is_chief(strategy)
     train, validation = _sources(train, validation, batch_size=batch_size, seed=seed, monitor=monitor)
     saved = _saved_run(run_dir, resume, chief)
     model = built_model(model, strategy, seed=seed)
+    check_model(model, train)
     with scope_of(strategy):  # the variables of an optimizer belong to the strategy it is made under
         recipe = build_recipe(
             model, loss=loss, optimizer=optimizer, learning_rate=learning_rate, metrics=metrics, schedule=schedule,

@@ -7,6 +7,7 @@ import pandas as pd
 from hemokit.checks import check_columns, problem
 from hemokit.predictions import build_predictions
 from hemokit.progress import progress_bar
+from hemokit.training.sources import check_image_shape
 
 SPACINGS = ("row_spacing_mm", "column_spacing_mm")
 
@@ -94,22 +95,12 @@ def _maps(model, images):
 
     `predict_on_batch`, not `model.predict`: that makes a new data set and its threads at every call.
     """
-    check_images(model, images)
+    check_image_shape(model, images.shape[1:])
     maps = np.asarray(model.predict_on_batch(images), np.float32)
     if maps.ndim != 4 or maps.shape[-1] != 1:
         came = f"the model gives values of the shape {maps.shape}"
         raise problem(came, "one probability a pixel, (batch, height, width, 1)", "Predict with a segmentation model.")
     return maps[..., 0]
-
-
-def check_images(model, images):
-    """Raise HemokitError unless the images have the shape that a model of one input takes."""
-    wanted = tuple(model.inputs[0].shape[1:])
-    own = tuple(images.shape[1:])
-    if len(own) != len(wanted) or any(size not in (None, given) for size, given in zip(wanted, own, strict=True)):
-        told = " x ".join("any" if size is None else str(size) for size in wanted)
-        remedy = "Make the pipeline with the image_size and the windows that the model was built for."
-        raise problem(f"images of the shape {' x '.join(map(str, own))}", f"{told}, as {model.name!r} takes", remedy)
 
 
 def _numpy(values):

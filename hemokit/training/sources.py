@@ -101,6 +101,30 @@ def check_sources(train, validation, *, monitor="loss"):
             )
 
 
+def check_model(model, source):
+    """Raise HemokitError unless a model takes the images of slice batches and has an output for each of their labels.
+
+    Keras would say so in many lines, or, of classes that a model has no output for, not at all.
+    """
+    batches = source.batches
+    if len(model.inputs) == 1 and hasattr(batches, "num_channels"):
+        check_image_shape(model, (batches.image_size, batches.image_size, batches.num_channels))
+    names = getattr(batches, "names", None)
+    if names and (len(model.outputs) != 1 or tuple(model.outputs[0].shape[1:]) != (len(names),)):
+        came = f"the model {model.name!r} gives {' and '.join(str(tuple(one.shape)) for one in model.outputs)}"
+        remedy = "Build it with as many outputs, or make the batches with other classes or another target."
+        raise problem(came, f"(batch, {len(names)}), one for each of {', '.join(names)}", remedy)
+
+
+def check_image_shape(model, shape):
+    """Raise HemokitError unless images of a shape (height, width, channels) are what a model of one input takes."""
+    wanted = tuple(model.inputs[0].shape[1:])
+    if len(shape) != len(wanted) or any(size not in (None, own) for size, own in zip(wanted, shape, strict=True)):
+        told = " x ".join("any" if size is None else str(size) for size in wanted)
+        remedy = "Make the batches with the image_size and the windows that the model was built for."
+        raise problem(f"images of {' x '.join(map(str, shape))}", f"{told}, which {model.name!r} takes", remedy)
+
+
 def _check_split(source, name):
     """Rows that carry the name of another split are refused; unsplit rows say nothing."""
     if source is None or source.table is None or "split" not in source.table.columns:
