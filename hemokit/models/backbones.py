@@ -13,6 +13,7 @@ An encoder is a model of its own inside of the others, named like its key. Its o
 it the layers have the names that keras.applications gives them, which papers name for skips and Grad-CAM.
 """
 
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
@@ -67,8 +68,8 @@ def backbone_encoder(backbone, input_shape, *, weights=None):
     Args:
         backbone: a key of `BACKBONES`, the name of the network in keras.applications.
         input_shape: (height, width, channels) with 1 or 3 channels, at least 32 pixels a side.
-        weights: None (random), "imagenet" (downloaded once by Keras), or the path of a file: `.weights.h5` of an
-            encoder (`encoder.save_weights`) or of keras.applications ("..._notop.h5").
+        weights: None (random), "imagenet" (downloaded once by Keras), or the path of a file, see
+            `load_encoder_weights`: of an encoder, of keras.applications, or of a run of ours on the same backbone.
 
     Returns:
         keras.Model, named like the backbone, with the outputs p1 ... p5: float (batch, rows, columns, features), where
@@ -102,10 +103,10 @@ def encoder_of(model):
         HemokitError: a model without one.
     """
     for layer in model.layers:
-        if layer.name in BACKBONES:
+        if layer.name in (*BACKBONES, "unet"):
             return layer
     remedy = "Build the model by models.transfer."
-    raise problem(f"the model {model.name!r} has no backbone", f"one of {', '.join(BACKBONES)} in it", remedy)
+    raise problem(f"the model {model.name!r} has no backbone", f"one of {', '.join(BACKBONES)} or a unet in it", remedy)
 
 
 def field_of(model, layer_name, size):
@@ -123,16 +124,37 @@ def field_of(model, layer_name, size):
 
 
 def load_encoder_weights(encoder, path):
-    """Read the weights of an encoder from a file; HemokitError where there is none or they are of another network."""
+    """Read the weights of an encoder from a file.
+
+    Args:
+        encoder: as `backbone_encoder` gives it.
+        path: `.weights.h5` of `encoder.save_weights`, "..._notop.h5" of keras.applications, or a `.keras` file of a
+            model of `models.transfer` on the same backbone, of which the encoder alone is taken, whatever its head.
+
+    Raises:
+        HemokitError: no such file, a damaged one, or one of another network.
+    """
     if not Path(path).is_file():
         remedy = "Check the path, or use weights=None."
         raise problem("no such file", 'weights in a file, "imagenet" or None', remedy, file=path)
     try:
-        encoder.load_weights(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Keras warns of each layer that does not fit, and then raises
+            if Path(path).suffix == ".keras":
+                other = encoder_of(keras.saving.load_model(path, compile=False, safe_mode=True))
+                _check_same_network(encoder, other)
+                encoder.set_weights(other.get_weights())
+            else:
+                encoder.load_weights(path)
     except Exception as error:  # Keras raises several kinds, some with the whole list of layers
         told = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        remedy = f"Use a file of encoder.save_weights of {encoder.name}, or keras.applications' ..._notop.h5 of it."
+        remedy = f"Use weights of {encoder.name}: see `backbone_encoder`, or weights=None for a random start."
         raise problem(f"weights that do not fit ({told})", f"those of {encoder.name}", remedy, file=path) from None
+
+
+def _check_same_network(encoder, other):
+    if other.name != encoder.name:
+        raise ValueError(f"the file is of {other.name}")
 
 
 def _filled(image, height, width, margin):

@@ -1,8 +1,9 @@
-"""Classifiers and segmenters on published backbones, and the plain network that one paper began with.
+"""Classifiers on published backbones or on a trained U-Net, and the plain network that one paper began with.
 
-Layer names, which will not change: `image`; the backbone, a model named like its key; `pool` (of `head="pool"`);
-`decoder<k>_up`, `_join`, `_conv`, `_norm`, `_relu`, `_dropout` for k = 4 ... 1 and `vector`, `dense1`, `dense2`
-(of `head="decoder"`); `logits`, and `probability`, float32 under every precision policy.
+Layer names, which will not change: `image`; the backbone, a model named like its key, or "unet"; `pool`, what goes into
+the head; `decoder<k>_up`, `_join`, `_conv`, `_norm`, `_relu`, `_dropout` for k = 4 ... 1 and `vector`, `dense1`,
+`dense2` (of `head="decoder"`); `from_features`, `from_pixels` (of `unet_classifier`); `logits`, and `probability`,
+float32 under every precision policy.
 """
 
 import keras
@@ -13,6 +14,7 @@ from hemokit.models.shapes import are_counts, check_counts, check_image_shape
 
 HEADS = ("pool", "decoder")
 DECODER_FILTERS = (256, 128, 64, 32)  # of strides 16, 8, 4 and 2; the paper does not print its own
+PIXEL_WEIGHT = 0.3  # of a pixel's logit in that of a slice: logits of single pixels are large
 DROPOUT = 0.2  # of each decoder block; the paper names it without a number
 
 
@@ -57,6 +59,48 @@ def transfer_classifier(
             x = keras.layers.Dense(units, activation="relu", name=f"dense{number}")(x)
             x = keras.layers.Dropout(rate, name=f"dense{number}_dropout")(x)
     return keras.Model(image, class_probabilities(x, num_classes, multi_label), name=f"{backbone}_classifier")
+
+
+def unet_classifier(segmenter, *, num_classes, multi_label=False, dropout=0.3):
+    """Build a classifier of slices on a U-Net that segments already, as one trained on the phantom does.
+
+    It begins where the segmenter is: the logit of every class is the mean of the highest 1 % of the pixels' logits
+    (the slice score `top_probability`) times `PIXEL_WEIGHT`, plus a dense layer of zeros on the bottleneck's features
+    (their means and maxima over the image), which learns what the pixels do not tell. So a few real slices with
+    labels and without masks teach it what is different about them.
+
+    Args:
+        segmenter: keras.Model of `unet.unet` in 2-D, or one that was loaded from a run; its layers are shared.
+        num_classes, multi_label: as `transfer_classifier`.
+        dropout: of the features, in [0, 1).
+
+    Returns:
+        keras.Model "unet_classifier", float32 (batch, num_classes) in [0, 1]; the segmenter's part is the layer "unet".
+
+    Raises:
+        HemokitError: a model that is no U-Net of `unet.unet`, wrong numbers of classes.
+    """
+    _check_classes(num_classes, multi_label)
+    names = {layer.name for layer in segmenter.layers}
+    if not {"bottleneck_relu2", "logits"} <= names or len(segmenter.inputs[0].shape) != 4:
+        remedy = "Load a run of `hemokit train`, or build one by models.unet."
+        raise problem(f"the segmenter is {segmenter.name!r}", "a U-Net of models.unet.unet in 2-D", remedy)
+    inner = [segmenter.get_layer(name).output for name in ("bottleneck_relu2", "logits")]
+    encoder = keras.Model(segmenter.inputs[0], inner, name="unet")
+    image = keras.Input(segmenter.inputs[0].shape[1:], name="image")
+    features, pixels = encoder(image)
+    pools = (
+        keras.layers.GlobalAveragePooling2D(name="mean")(features),
+        keras.layers.GlobalMaxPooling2D(name="max")(features),
+    )
+    x = keras.layers.Dropout(dropout, name="dropout")(keras.layers.Concatenate(name="pool")(pools))
+    from_features = keras.layers.Dense(num_classes, kernel_initializer="zeros", dtype="float32", name="from_features")(
+        x
+    )
+    weight = keras.initializers.Constant(PIXEL_WEIGHT)
+    top = keras.layers.Dense(num_classes, kernel_initializer=weight, dtype="float32", name="from_pixels")(_top(pixels))
+    logits = keras.layers.Add(dtype="float32", name="logits")([from_features, top])
+    return keras.Model(image, _probability(logits, multi_label), name="unet_classifier")
 
 
 def plain_cnn(input_shape, *, num_classes, multi_label=False, filters=(16, 32, 64, 128)):
@@ -109,9 +153,20 @@ def decoder(levels, filters, *, dropout=0.0):
 
 def class_probabilities(vector, num_classes, multi_label):
     """The last two layers: `logits`, and `probability` by sigmoid (multi_label) or softmax."""
-    logits = keras.layers.Dense(num_classes, dtype="float32", name="logits")(vector)
+    return _probability(keras.layers.Dense(num_classes, dtype="float32", name="logits")(vector), multi_label)
+
+
+def _probability(logits, multi_label):
     kind = "sigmoid" if multi_label else "softmax"
     return keras.layers.Activation(kind, dtype="float32", name="probability")(logits)
+
+
+def _top(pixels):
+    """The mean of the highest 1 % of the logits of a map (batch, rows, columns, 1): (batch, 1)."""
+    _, rows, columns, _ = pixels.shape
+    flat = keras.layers.Reshape((rows * columns,), dtype="float32", name="pixels")(pixels)
+    highest, _ = keras.ops.top_k(flat, max(1, rows * columns // 100))
+    return keras.ops.mean(highest, axis=-1, keepdims=True)
 
 
 def _check_classes(num_classes, multi_label):

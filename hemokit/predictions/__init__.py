@@ -5,7 +5,8 @@ A model writes it, judging reads it, and neither needs the other: thresholds, sc
 
 Classifiers have frames of their own, with a probability for each label.
 
-Reading order: histograms (the counts), frames (from maps to a frame), stored (on disk), labels (of classifiers).
+Reading order: histograms (the counts), frames (from maps to a frame), stored (on disk), labels (of classifiers),
+neighbors.
 """
 
 from hemokit.predictions.frames import COLUMNS, FLOATS, MEASURES, build_predictions
@@ -18,6 +19,7 @@ from hemokit.predictions.histograms import (
     stack_histograms,
 )
 from hemokit.predictions.labels import build_label_predictions, read_label_predictions, write_label_predictions
+from hemokit.predictions.neighbors import average_neighbors
 from hemokit.predictions.stored import NOTICE, read_predictions, write_predictions
 
 __all__ = [
@@ -27,6 +29,7 @@ __all__ = [
     "MEASURES",
     "NOTICE",
     "NUM_BINS",
+    "average_neighbors",
     "build_label_predictions",
     "build_predictions",
     "check_probabilities",

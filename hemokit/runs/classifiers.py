@@ -1,0 +1,186 @@
+"""What the lessons on classifiers share: a model from a recipe, a run of it, and all folds of it.
+
+A recipe is a dict with the keys
+
+    model            "plain_cnn", a key of `backbones.BACKBONES`, or "unet" (a classifier on a trained U-Net)
+    head             "pool" or "decoder", of backbones
+    weights          None, "imagenet" or a file, of backbones; of "unet" the .keras file of a segmentation run
+    image_size       pixels a side
+    windows          names, as `channels.channels_of`
+    target, classes  "class" with labels.CLASSES or fewer; "any" or "subtypes" (classes is None)
+    imbalance        None, "weights" (rare classes weigh more in the loss) or "repeat" (they are repeated)
+    epochs           (frozen, unfrozen), either may be 0; of "plain_cnn" the first is 0
+    learning_rates   of the two
+    flip             True predicts each slice mirrored too, and takes the mean of both
+    batch_size, augmentation (a name of `augment`), patience (epochs without a better validation loss, or None)
+"""
+
+import hashlib
+from pathlib import Path
+
+import keras
+import pandas as pd
+
+from hemokit import augment
+from hemokit.batches import SliceBatches
+from hemokit.checks import HemokitError, check_choice, problem
+from hemokit.labels import ANY, CLASSES, TWO_CLASSES
+from hemokit.models.backbones import BACKBONES
+from hemokit.models.transfer import plain_cnn, transfer_classifier, unet_classifier
+from hemokit.predictions import write_label_predictions
+from hemokit.runs.recipes import recipe_windows
+from hemokit.splits import balance
+from hemokit.targets import names_of
+from hemokit.training import fit, fit_in_two_phases, freeze, load, predict_labels, unfreeze
+
+IMBALANCE = (None, "weights", "repeat")
+MODELS = ("plain_cnn", *BACKBONES, "unet")
+
+
+def imagenet_or_random(backbone, input_shape):
+    """ "imagenet" where Keras can have these weights, else None after one line that says so: for lessons.
+
+    Args:
+        backbone: a key of `BACKBONES`.
+        input_shape: of the model to be built.
+
+    Returns:
+        "imagenet" or None, to be passed on as `weights`.
+    """
+    try:
+        transfer_classifier(backbone, input_shape, num_classes=2, weights="imagenet")
+    except HemokitError as error:
+        if "downloaded" not in str(error):
+            raise
+        print(f"{backbone}: ImageNet weights cannot be downloaded here, so it starts from random ones.")
+        return None
+    return "imagenet"
+
+
+def build_classifier(recipe, num_channels):
+    """The model of a recipe, as a function without arguments that builds it anew."""
+    check_choice(recipe["model"], MODELS, "model")
+    classes = names_of(recipe["target"], recipe["classes"] or CLASSES)
+    shape = (recipe["image_size"],) * 2 + (num_channels,)
+    outputs = {"num_classes": len(classes), "multi_label": recipe["target"] != "class"}
+
+    def build():
+        if recipe["model"] == "plain_cnn":
+            return plain_cnn(shape, **outputs)
+        if recipe["model"] == "unet":
+            return unet_classifier(keras.saving.load_model(recipe["weights"], compile=False), **outputs)
+        return transfer_classifier(recipe["model"], shape, weights=recipe["weights"], head=recipe["head"], **outputs)
+
+    return build
+
+
+def classifier_batches(table, recipe, *, training=False, seed=0):
+    """The slices of a table as a recipe wants them: `SliceBatches`.
+
+    Args:
+        table: rows of one split.
+        recipe: see the module.
+        training: augment, shuffle, and treat the imbalance.
+        seed: of all three.
+    """
+    how = {"target": recipe["target"], "image_size": recipe["image_size"], "batch_size": recipe["batch_size"]}
+    how |= {"classes": recipe["classes"]} if recipe["classes"] else {}
+    how["windows"] = recipe_windows(recipe, table)
+    if not training:
+        return SliceBatches(table, **how)
+    imbalance = check_choice(recipe["imbalance"], IMBALANCE, "imbalance")
+    if imbalance == "repeat":
+        by_class = recipe["target"] == "class" and recipe["classes"] != TWO_CLASSES
+        table = balance(table, by="class" if by_class else ANY, seed=seed)
+    how["class_weights"] = "balanced" if imbalance == "weights" else None
+    return SliceBatches(table, training=True, augmentation=getattr(augment, recipe["augmentation"]), seed=seed, **how)
+
+
+def train_classifier(table, name, recipe, *, runs, source, seed=0):
+    """Train a recipe on the train rows of a split table, and predict its validation and test rows.
+
+    Args:
+        table: a split table; of "class" with the slices of its classes alone (see `labels.class_names`).
+        name: of the run.
+        recipe: see the module.
+        runs: folder of the runs; one with the same data and settings is found again.
+        source: of the data, in words.
+        seed: whole number from 0.
+
+    Returns:
+        (folder of the run, predictions frame as `predict_labels`, of the splits that the table has but train).
+
+    Raises:
+        HemokitError: a recipe with an unknown value, and as `fit`.
+    """
+    rows = {part: table[table["split"] == part].reset_index(drop=True) for part in ("train", "validation", "test")}
+    train = classifier_batches(rows["train"], recipe, training=True, seed=seed)
+    validation = classifier_batches(rows["validation"], recipe) if len(rows["validation"]) else None
+    told = [sorted(recipe.items(), key=str), seed, train.fingerprint, validation and validation.fingerprint]
+    run_dir = Path(runs) / f"{name}_{hashlib.sha256(repr(told).encode()).hexdigest()[:8]}"
+    model = _fit(recipe, train, validation, run_dir, {"system": name, "data": source, **_plain(recipe)}, seed)
+    frames = [
+        predict_labels(model, classifier_batches(part, recipe), part, flip=recipe["flip"])
+        for part in (rows["validation"], rows["test"]) if len(part)
+    ]  # fmt: skip
+    predictions = pd.concat(frames, ignore_index=True)
+    write_label_predictions(predictions, run_dir)
+    return run_dir, predictions
+
+
+def cross_validate(table, name, recipe, *, runs, source, seed=0):
+    """Predict every slice of a table by a model that saw no slice of its patient: one run for each of its folds.
+
+    There are no validation patients here: a recipe has a fixed number of epochs, chosen beforehand, and its last epoch
+    is what predicts. (Stopping by the fold that is tested would choose on it.)
+
+    Args:
+        table: with the column fold (see `splits.folds_by_patient`).
+        name, recipe, runs, source, seed: as `train_classifier`; patience must be None.
+
+    Returns:
+        predictions frame as `predict_labels` of all rows, in the table's order, with the column fold and the split
+        "folds".
+
+    Raises:
+        HemokitError: as `train_classifier`.
+    """
+    if recipe["patience"] is not None:
+        raise problem("patience in a recipe for folds", "a fixed number of epochs", "Set patience to None.")
+    frames = []
+    for fold in sorted(table["fold"].unique()):
+        split = table.assign(split=table["fold"].eq(fold).map({True: "test", False: "train"}))
+        own = train_classifier(split, f"{name}_fold{fold}", recipe, runs=runs, source=source, seed=seed)[1]
+        frames.append(own)
+    frame = pd.concat(frames).assign(split="folds")
+    return frame.set_index("slice_id", drop=False).loc[table["slice_id"]].reset_index(drop=True)
+
+
+def _fit(recipe, train, validation, run_dir, settings, seed):
+    """Train in one phase or two; the model of the best epoch, or of the last where nothing validates."""
+    build, (frozen, unfrozen) = build_classifier(recipe, train.num_channels), recipe["epochs"]
+    loss = "sparse_categorical_crossentropy" if recipe["target"] == "class" else "binary_crossentropy"
+    how = {"loss": loss, "seed": seed, "settings": settings, "schedule": "cosine", "patience": recipe["patience"]}
+    how["monitor"] = "loss" if validation is None else "val_loss"
+    which = "last" if validation is None else "best"
+    batch_norm = recipe["weights"] is None  # random weights come without statistics that are worth keeping
+    if frozen and unfrozen:
+        rates = recipe["learning_rates"]
+        fit_in_two_phases(
+            build, train, validation, run_dir=run_dir, epochs=(frozen, unfrozen), learning_rates=rates,
+            batch_norm=batch_norm, **how,
+        )  # fmt: skip
+        return load(run_dir / "unfrozen", which)
+
+    def begin():
+        if recipe["model"] == "plain_cnn":
+            return build()
+        return freeze(build()) if frozen else unfreeze(build(), batch_norm=batch_norm)
+
+    rate = recipe["learning_rates"][0 if frozen else 1]
+    fit(begin, train, validation, run_dir=run_dir, epochs=frozen or unfrozen, learning_rate=rate, **how)
+    return load(run_dir, which)
+
+
+def _plain(recipe):
+    return {key: str(value) if isinstance(value, Path) else value for key, value in recipe.items()}

@@ -1,0 +1,237 @@
+"""Tests of the backbones as encoders, and of the classifiers on them."""
+
+import keras
+import numpy as np
+import pytest
+
+from hemokit.checks import HemokitError
+from hemokit.models import backbones
+from hemokit.models.backbones import BACKBONES, STRIDE, backbone_encoder, encoder_of, field_of, load_encoder_weights
+from hemokit.models.transfer import plain_cnn, transfer_classifier
+
+SMALL = "VGG16"  # the quickest to build
+# Weights without the top, as keras.io/api/applications and the files' own summaries give them.
+PARAMETERS = {
+    "VGG16": 14_714_688,
+    "ResNet50": 23_587_712,
+    "Xception": 20_861_480,
+    "DenseNet121": 7_037_504,
+    "DenseNet169": 12_642_880,
+    "InceptionResNetV2": 54_336_736,
+}
+SKIPS = {  # as math7243 prints them
+    "ResNet50": "conv1_relu conv2_block3_out conv3_block4_out conv4_block6_out conv5_block3_out",
+    "Xception": "block2_sepconv2_bn block3_sepconv2_bn block4_sepconv2_bn block13_sepconv2_bn block14_sepconv2_bn",
+}
+images = np.random.default_rng(0).random((2, 40, 33, 1), np.float32)
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return backbone_encoder(SMALL, (40, 33, 1))
+
+
+def filled(size):
+    return -(-size // STRIDE) * STRIDE
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in ("VGG16", "Xception") else pytest.mark.promises) for name in BACKBONES]
+)
+def test_levels_of_an_odd_size(name):
+    """At an odd size, level k is 1 / 2**k of the size filled up to a multiple of 32; the weights are those published."""
+    built = backbone_encoder(name, (257, 72, 3))
+    expected = [(filled(257) >> level, filled(72) >> level) for level in range(1, 6)]
+    assert [tuple(output.shape[1:3]) for output in built.outputs] == expected
+    assert built.count_params() == PARAMETERS[name]
+    assert built.output_names == ["p1", "p2", "p3", "p4", "p5"]
+
+
+@pytest.mark.promises
+@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize("size", [224, 256, 257, 512])
+def test_levels_of_every_backbone(name, size):
+    """Each backbone gives its five levels at the sizes that papers use, and at an odd one."""
+    built = backbone_encoder(name, (size, size, 3))
+    assert [output.shape[1] for output in built.outputs] == [filled(size) >> level for level in range(1, 6)]
+
+
+@pytest.mark.parametrize("name", SKIPS)
+def test_levels_are_those_of_the_paper(name):
+    """The levels are the layers that math7243 names."""
+    assert " ".join(BACKBONES[name].levels) == SKIPS[name]
+
+
+@pytest.mark.promises
+@pytest.mark.parametrize("name", BACKBONES)
+def test_levels_lie_over_the_image(name):
+    """The pixels that move a cell of a level lie around its place, to half a cell and a pixel, at an odd size too."""
+    import tensorflow as tf
+
+    keras.utils.set_random_seed(0)
+    size = 150
+    built = backbone_encoder(name, (size, size, 1))
+    image = tf.constant(np.random.default_rng(1).random((1, size, size, 1), np.float32))
+    for level in (1, 2, 3):
+        cell = size // 2 // 2**level
+        with tf.GradientTape() as tape:
+            tape.watch(image)
+            value = tf.reduce_sum(tf.abs(built(image, training=False)[level - 1][0, cell, cell]))
+        weight = np.abs(tape.gradient(value, image).numpy()[0, ..., 0])
+        rows = weight.sum(axis=1)
+        center = (rows * np.arange(size)).sum() / rows.sum()
+        assert abs(center - (2**level * (cell + 0.5) - 0.5)) <= 2**level / 2 + 1
+
+
+@pytest.mark.parametrize("name", ["ResNet50", "Xception", "DenseNet121"])
+def test_scaling_is_that_of_the_weights(name):
+    """Images in [0, 1] are scaled as keras.applications scales 8-bit ones for the same weights."""
+    module = {"ResNet50": "resnet50", "Xception": "xception", "DenseNet121": "densenet"}[name]
+    image = keras.Input((32, 32, 3))
+    scaled = keras.Model(image, backbones._scaled(image, BACKBONES[name].scaling))
+    given = np.random.default_rng(2).random((1, 32, 32, 3), np.float32)
+    expected = getattr(keras.applications, module).preprocess_input(given * 255)
+    np.testing.assert_allclose(scaled.predict(given, verbose=0), expected, atol=2e-4)
+
+
+def test_grey_is_repeated(encoder):
+    """A grey image gives what the same image as a composite of three equal windows gives."""
+    color = backbone_encoder(SMALL, (40, 33, 3))
+    color.set_weights(encoder.get_weights())
+    pairs = zip(encoder.predict(images, verbose=0), color.predict(images.repeat(3, -1), verbose=0), strict=True)
+    assert all(np.array_equal(*pair) for pair in pairs)
+
+
+def test_filling_is_black(encoder):
+    """What fills up an odd size is black: the same as an image that was black there itself."""
+    larger = backbone_encoder(SMALL, (64, 64, 1))
+    larger.set_weights(encoder.get_weights())
+    black = np.pad(images, ((0, 0), (0, 24), (0, 31), (0, 0)))
+    pairs = zip(encoder.predict(images, verbose=0), larger.predict(black, verbose=0), strict=True)
+    assert all(np.allclose(*pair, atol=1e-5) for pair in pairs)
+
+
+def test_field_of_a_layer():
+    """Layers inside of Xception lie over the filled image and its margin; its levels, and other models, not."""
+    assert field_of(keras.Model(name="Xception"), "block2_sepconv2_bn", 33) == (-2, 2 + 64 + 3)
+    assert field_of(keras.Model(name="Xception"), "p2", 33) == (0, 64)
+    assert field_of(keras.Model(name="unet"), "encoder1_relu2", 33) == (0, 33)
+
+
+def test_weights_from_a_file(encoder, tmp_path):
+    """The weights of an encoder, and those of a whole model of another head, start another encoder."""
+    model = transfer_classifier(SMALL, (32, 32, 3), num_classes=6, multi_label=True)
+    encoder.save_weights(tmp_path / "encoder.weights.h5")
+    model.save(tmp_path / "best.keras")
+    for path, weights in (("encoder.weights.h5", encoder), ("best.keras", encoder_of(model))):
+        started = transfer_classifier(SMALL, (32, 32, 1), num_classes=2, weights=tmp_path / path)
+        pairs = zip(encoder_of(started).get_weights(), weights.get_weights(), strict=True)
+        assert all(np.array_equal(*pair) for pair in pairs)
+
+
+def test_weights_of_keras_applications(tmp_path, monkeypatch, encoder):
+    """weights="imagenet" takes the file that Keras downloads, and brings the images to its scale."""
+    network = keras.applications.VGG16(include_top=False, weights=None)
+    network.save_weights(tmp_path / "downloaded.weights.h5")
+    asked = []
+
+    def download(name, url, **options):
+        asked.append(url)
+        return str(tmp_path / "downloaded.weights.h5")
+
+    monkeypatch.setattr("keras.src.applications.vgg16.file_utils.get_file", download)
+    started = backbone_encoder(SMALL, (40, 33, 1), weights="imagenet")
+    assert len(asked) == 1 and "vgg16" in asked[0] and "notop" in asked[0]
+    assert all(np.array_equal(*pair) for pair in zip(started.get_weights(), network.get_weights(), strict=True))
+
+
+def test_no_download(monkeypatch):
+    """Where ImageNet's weights cannot be downloaded, one sentence tells the way out."""
+
+    def download(*args, **kwargs):
+        raise OSError("no way there")
+
+    monkeypatch.setattr("keras.src.applications.vgg16.file_utils.get_file", download)
+    with pytest.raises(HemokitError, match=r"VGG16 cannot be downloaded \(no way there\).*weights=PATH.*None"):
+        transfer_classifier(SMALL, (40, 33, 1), num_classes=2, weights="imagenet")
+
+
+def test_weights_that_do_not_fit(encoder, tmp_path):
+    """A missing file, a damaged one and the weights of another network are refused, with their name."""
+    (tmp_path / "torn.weights.h5").write_bytes(b"no weights")
+    keras.applications.MobileNet(alpha=0.25, include_top=False, weights=None).save_weights(tmp_path / "other.weights.h5")
+    transfer_classifier("DenseNet121", (32, 32, 1), num_classes=2).save(tmp_path / "other.keras")
+    with pytest.raises(HemokitError, match=r"gone\.h5.*no such file"):
+        load_encoder_weights(encoder, tmp_path / "gone.h5")
+    for name, told in (("torn.weights.h5", "do not fit"), ("other.weights.h5", "do not fit"), ("other.keras", "is of DenseNet121")):
+        with pytest.raises(HemokitError, match=rf"{name}.*{told}.*those of VGG16"):
+            load_encoder_weights(encoder, tmp_path / name)
+
+
+def test_pool_classifier():
+    """northeastern's head is one dense layer on the mean features; a softmax sums to 1, sigmoids need not."""
+    model = transfer_classifier(SMALL, (32, 32, 3), num_classes=7)
+    assert model.count_params() == PARAMETERS[SMALL] + 512 * 7 + 7
+    given = images[:, :32, :32].repeat(3, -1)
+    np.testing.assert_allclose(model.predict(given, verbose=0).sum(axis=-1), 1, atol=1e-6)
+    labels = transfer_classifier(SMALL, (32, 32, 3), num_classes=6, multi_label=True)
+    assert labels.predict(given, verbose=0).sum() == pytest.approx(6, abs=0.5)  # random weights: about one half each
+
+
+def test_decoder_classifier():
+    """math7243's head joins four skips, and ends in Dense 256, 128 and the classes."""
+    model = transfer_classifier(SMALL, (40, 33, 1), num_classes=7, head="decoder", filters=(8, 8, 4, 4))
+    joined = [model.get_layer(f"decoder{number}_join").output.shape[1:3] for number in (4, 3, 2, 1)]
+    assert joined == [(4, 4), (8, 8), (16, 16), (32, 32)]
+    units = [model.get_layer(name).units for name in ("dense1", "dense2", "logits")]
+    assert units == [256, 128, 7]
+    assert [model.get_layer(f"dense{number}_dropout").rate for number in (1, 2)] == [0.4, 0.3]
+    assert model.predict(images, verbose=0).shape == (2, 7)
+
+
+def test_plain_cnn_has_ten_layers():
+    """The plain network has ten layers with weights, and learns to tell black from white."""
+    keras.utils.set_random_seed(0)
+    model = plain_cnn((17, 16, 2), num_classes=2, filters=(4, 4, 4, 4))
+    assert sum(bool(layer.weights) for layer in model.layers) == 10
+    given = np.zeros((8, 17, 16, 2), np.float32)
+    given[::2] = 1
+    truth = np.tile([1, 0], 4)
+    model.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy")
+    steps = [float(model.train_on_batch(given, truth)) for _ in range(30)]
+    assert steps[-1] < 0.1
+
+
+def test_saved_and_loaded(tmp_path):
+    """A saved classifier gives the same probabilities again."""
+    model = transfer_classifier("VGG16", (40, 33, 1), num_classes=2)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(model.predict(images, verbose=0), again.predict(images, verbose=0))
+
+
+@pytest.mark.parametrize(
+    "options, told",
+    [
+        ({"backbone": "ResNet18"}, "backbone is 'ResNet18', but expected one of 'VGG16', 'ResNet50'"),
+        ({"input_shape": (64, 64)}, r"input_shape is \(64, 64\), but expected \(height, width, channels\)"),
+        ({"input_shape": (None, 64, 3)}, r"input_shape is \(None, 64, 3\)"),
+        ({"input_shape": (64, 64, 2)}, "the image has 2 channels, but expected 1 or 3"),
+        ({"input_shape": (31, 64, 3)}, "the image has 31x64 pixels, but expected 32 or more"),
+        ({"num_classes": 1}, "num_classes is 1, but expected a whole number from 2"),
+        ({"num_classes": 2.0}, "num_classes is 2.0"),
+        ({"head": "dense"}, "head is 'dense', but expected one of"),
+        ({"head": "decoder", "filters": (8, 8)}, r"filters is \(8, 8\), but expected 4 or more"),
+    ],
+)
+def test_wrong_arguments(options, told):
+    """Every wrong argument gets one clear sentence."""
+    given = {"backbone": "VGG16", "input_shape": (64, 64, 3), "num_classes": 2, **options}
+    with pytest.raises(HemokitError, match=told):
+        transfer_classifier(given.pop("backbone"), given.pop("input_shape"), **given)
+
+
+def test_model_without_a_backbone():
+    """encoder_of names what it looked for."""
+    with pytest.raises(HemokitError, match="the model 'plain_cnn' has no backbone, but expected one of VGG16"):
+        encoder_of(plain_cnn((16, 16, 1), num_classes=2))
