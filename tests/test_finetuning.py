@@ -204,7 +204,9 @@ def test_refusals(data, tmp_path):
     with pytest.raises(HemokitError, match="batches without labels"):
         cached_features(build(), masks)
     with pytest.raises(HemokitError, match=r"'tiny_classifier' gives \(None, 6\), but expected \(batch, 7\), one for"):
-        fit(build(6), *data, run_dir=tmp_path, epochs=1)
+        fit(build(6), *data, run_dir=tmp_path, epochs=1, **LOSS)
+    with pytest.raises(HemokitError, match="loss dice_bce, which is one of pixels, for labels"):
+        fit(build(), *data, run_dir=tmp_path, epochs=1)
     small = SliceBatches(
         data[0].table, target="class", image_size=16, batch_size=9, windows=("brain", "bone"), cache=False
     )

@@ -36,7 +36,9 @@ def fit(
             source of Keras that ends. validation may be None if `monitor` is not a value of it.
         run_dir: folder of this run, made if missing; the top of this module says what it gets.
         epochs: how many in all, those before a resumption counted in.
-        loss: function (y_true, y_pred), its Keras name, or a keras.losses.Loss.
+        loss: function (y_true, y_pred), its Keras name, or a keras.losses.Loss; for labels
+            "sparse_categorical_crossentropy" (classes) or "binary_crossentropy". Weights of a batch count in the loss
+            of training, not in metrics.
         optimizer: None (Adam), a Keras name, or an optimizer, of which a fresh copy is used.
         learning_rate: None is 0.001, or what the optimizer object brings.
         schedule: "constant", or "cosine": from the full rate in the first epoch along half a cosine towards zero.
@@ -66,7 +68,7 @@ def fit(
     train, validation = _sources(train, validation, batch_size=batch_size, seed=seed, monitor=monitor)
     saved = _saved_run(run_dir, resume, chief)
     model = built_model(model, strategy, seed=seed)
-    check_model(model, train)
+    check_model(model, train, loss)
     with scope_of(strategy):  # the variables of an optimizer belong to the strategy it is made under
         recipe = build_recipe(
             model, loss=loss, optimizer=optimizer, learning_rate=learning_rate, metrics=metrics, schedule=schedule,

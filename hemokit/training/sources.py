@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from hemokit.checks import problem
+from hemokit.losses import dice_bce
 
 
 class Source(NamedTuple):
@@ -101,24 +102,32 @@ def check_sources(train, validation, *, monitor="loss"):
             )
 
 
-def check_model(model, source):
+def check_model(model, source, loss):
     """Raise HemokitError unless a model takes the images of slice batches and has an output for each of their labels.
 
-    Keras would say so in many lines, or, of classes that a model has no output for, not at all.
+    Keras would say so in many lines, or, of classes that a model has no output for, not at all; nor does a loss of
+    pixels complain of labels.
     """
     batches = source.batches
-    if len(model.inputs) == 1 and hasattr(batches, "num_channels"):
+    if hasattr(batches, "num_channels"):
         check_image_shape(model, (batches.image_size, batches.image_size, batches.num_channels))
     names = getattr(batches, "names", None)
-    if names and (len(model.outputs) != 1 or tuple(model.outputs[0].shape[1:]) != (len(names),)):
-        came = f"the model {model.name!r} gives {' and '.join(str(tuple(one.shape)) for one in model.outputs)}"
+    if names and loss is dice_bce:
+        remedy = "Pass loss='sparse_categorical_crossentropy' for classes, 'binary_crossentropy' for other labels."
+        raise problem("the loss dice_bce, which is one of pixels, for labels", "a loss of labels", remedy)
+    outputs = getattr(model, "outputs", None)  # a model class of the user's own has none
+    if names and outputs and (len(outputs) != 1 or tuple(outputs[0].shape[1:]) != (len(names),)):
+        came = f"the model {model.name!r} gives {' and '.join(str(tuple(one.shape)) for one in outputs)}"
         remedy = "Build it with as many outputs, or make the batches with other classes or another target."
         raise problem(came, f"(batch, {len(names)}), one for each of {', '.join(names)}", remedy)
 
 
 def check_image_shape(model, shape):
-    """Raise HemokitError unless images of a shape (height, width, channels) are what a model of one input takes."""
-    wanted = tuple(model.inputs[0].shape[1:])
+    """Raise HemokitError unless a model takes images of a shape (height, width, channels), as far as it tells."""
+    inputs = getattr(model, "inputs", None)
+    if not inputs or len(inputs) != 1:
+        return
+    wanted = tuple(inputs[0].shape[1:])
     if len(shape) != len(wanted) or any(size not in (None, own) for size, own in zip(wanted, shape, strict=True)):
         told = " x ".join("any" if size is None else str(size) for size in wanted)
         remedy = "Make the batches with the image_size and the windows that the model was built for."
