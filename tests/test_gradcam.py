@@ -1,0 +1,272 @@
+"""Grad-CAM: maps that are known exactly, a second implementation, the sanity checks, other backends."""
+
+import warnings
+
+import cv2
+import keras
+import numpy as np
+import pytest
+from gradcam_cases import known
+from keras import layers
+from test_backends import backend, run  # noqa: F401  (a fixture)
+
+from hemokit.checks import HemokitError
+from hemokit.gradcam import gradcam, spatial_layers
+from hemokit.models.transfer import plain_cnn, transfer_classifier
+from hemokit.models.unet import unet
+
+BACKEND = """
+sys.path.insert(0, "tests")
+import keras
+import numpy as np
+from gradcam_cases import known
+from hemokit.gradcam import gradcam
+from hemokit.models.unet import unet
+
+for shape, nested in (((8, 9, 1), True), ((2, 8, 9, 1), False)):
+    image, model = np.random.default_rng(0).random(shape, np.float32), known(shape, nested=nested)
+    heats = [gradcam(model, image, label=label) for label in range(3)]
+    bright, dark = image[..., 0], 1 - image[..., 0]
+    np.testing.assert_allclose(heats, [bright / bright.max(), 0 * bright, dark / dark.max()], rtol=1e-5)
+assert gradcam(unet((8, 8, 1), filters=(2, 3)), np.ones((8, 8)), label=0).shape == (8, 8)
+print(keras.backend.backend())
+"""
+
+
+def random_image(*shape, seed=0):
+    """An image of any shape, in [0, 1]."""
+    return np.random.default_rng(seed).random(shape, np.float32)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("last", ["sigmoid", "softmax", None])
+@pytest.mark.parametrize("shape", [(7, 9, 1), (3, 7, 8, 1)])
+def test_known_maps(shape, last, nested):
+    """In 2-D and 3-D, nested or not: what is bright, nothing where only evidence against it is, and what is dark."""
+    model, image = known(shape, last=last, nested=nested), random_image(*shape)
+    heats = [gradcam(model, image, label=label) for label in range(3)]
+    bright, dark = image[..., 0], 1 - image[..., 0]
+    np.testing.assert_allclose(heats, [bright / bright.max(), 0 * bright, dark / dark.max()], rtol=1e-5)
+    assert heats[0].dtype == np.float32 and heats[0].max() == 1
+    np.testing.assert_array_equal(gradcam(model, image[..., 0], label=np.int64(2)), heats[2])
+
+
+@pytest.mark.parametrize("end", [layers.Softmax(), layers.Activation("softmax"), keras.ops.softmax, keras.ops.sigmoid])
+def test_every_kind_of_end_is_left_out(end):
+    """However a model makes probabilities, the map is of the logit; the model stays as it was."""
+    image = keras.Input((4, 5, 1))
+    logits = layers.Dense(2, name="logits")(layers.GlobalAveragePooling2D()(layers.Conv2D(1, 1, name="one")(image)))
+    model = keras.Model(image, end(logits))
+    model.set_weights([np.ones((1, 1, 1, 1)), np.zeros(1), np.float32([[1000, 1]]), np.zeros(2)])
+    x = random_image(4, 5, 1)
+    before = keras.ops.convert_to_numpy(model(x[None]))
+    np.testing.assert_allclose(gradcam(model, x, label=0), x[..., 0] / x.max(), rtol=1e-6)
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(model(x[None])), before)
+
+
+def test_coarse_maps_are_enlarged_about_the_middle_of_their_cells():
+    """A layer of a quarter of the size: linear between the middles of its cells, even beyond the outermost ones."""
+    model, image = known((8, 12, 1), pool=4), random_image(8, 12, 1)
+    cells = image[..., 0].reshape(2, 4, 3, 4).mean(axis=(1, 3))
+    expected = cv2.resize(cells, (12, 8), interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_allclose(gradcam(model, image, label=0), expected / expected.max(), rtol=1e-5)
+
+
+def reference_of(model):
+    """Grad-CAM by tf-keras-vis, before it is enlarged: a function (image, label, layer)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # it imports SciPy by an old name
+        gradcams = pytest.importorskip("tf_keras_vis.gradcam", exc_type=ImportError)
+        from tf_keras_vis.utils.model_modifiers import ReplaceToLinear
+        from tf_keras_vis.utils.scores import CategoricalScore
+    other = gradcams.Gradcam(model, model_modifier=ReplaceToLinear(), clone=True)
+    raw = {"expand_cam": False, "normalize_cam": False}
+    return lambda image, label, layer: np.asarray(other(CategoricalScore(label), image[None], layer, **raw))[0]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf-keras-vis is for TensorFlow")
+def test_against_tf_keras_vis():
+    """On a flat model of an odd size the map is that of another implementation, enlarged by OpenCV."""
+    keras.utils.set_random_seed(1)
+    model, image = plain_cnn((23, 34, 1), num_classes=3, filters=(3, 4, 5)), random_image(23, 34, 1)
+    reference, lit = reference_of(model), 0
+    cases = [("block1_conv2", 0), ("block1_conv2", 1), ("block2_conv1", 2), ("block3_conv2", 0), ("block3_conv2", 2)]
+    for layer, label in cases:
+        expected = cv2.resize(reference(image, label, layer), (34, 23), interpolation=cv2.INTER_LINEAR)
+        lit += expected.max() > 0
+        expected = expected / (expected.max() or 1)
+        np.testing.assert_allclose(gradcam(model, image, label=label, layer=layer), expected, atol=1e-4)
+    assert lit > 1
+
+
+def test_names_of_labels():
+    """Names stand for numbers in heads of known labels: six sigmoids, and softmaxes over seven, six or two classes."""
+    image = random_image(16, 16)
+    for count, multi_label, names in (
+        (6, True, "any"),
+        (7, False, "multi"),
+        (6, False, "normal"),
+        (2, False, "normal"),
+    ):
+        model = plain_cnn((16, 16, 1), num_classes=count, multi_label=multi_label, filters=(2,))
+        number = count - 1 if names == "multi" else 0
+        np.testing.assert_array_equal(gradcam(model, image, label=names), gradcam(model, image, label=number))
+
+
+def test_random_weights_change_the_map():
+    """The map is of the model, not of the edges in the image (Adebayo et al. 2018, Sanity Checks for Saliency Maps)."""
+    image, heats = random_image(32, 32), []
+    for seed in range(3):
+        keras.utils.set_random_seed(seed)
+        model = plain_cnn((32, 32, 1), num_classes=2, filters=(4, 8))
+        heats += [gradcam(model, image, label=label) for label in (0, 1)]
+    lit = [heat for heat in heats if heat.any()]
+    assert len(lit) >= 3
+    distances = [np.abs(one - two).mean() for number, one in enumerate(lit) for two in lit[:number]]
+    assert min(distances) > 0.01
+
+
+def test_dead_features_give_zeros():
+    """Where ReLU lets nothing through, the map is zeros, not a division by zero."""
+    model = known((7, 8, 1))
+    model.get_layer("features").set_weights([np.zeros((1, 1, 1, 2)), np.float32([-1, -1])])
+    heat = gradcam(model, random_image(7, 8), label=0)
+    assert heat.shape == (7, 8) and not heat.any()
+
+
+@pytest.mark.slow
+def test_planted_patch_on_a_backbone(backbone="Xception"):
+    """On a nested backbone and an image of odd sizes the map of a patch lies over the patch, wherever it is.
+
+    The head of random features is set so that it tells the patch from no patch: the change that the patch in the
+    middle brings to the features under it, less what they have in common with those of an image without it.
+    """
+    keras.utils.set_random_seed(0)
+    size = (161, 131)
+    model = transfer_classifier(backbone, (*size, 1), num_classes=1, multi_label=True)
+    features = model.get_layer(backbone)
+
+    blank = np.full((*size, 1), 0.3, np.float32)
+
+    def patch_at(row, column):
+        image = blank.copy()
+        image[row - 16 : row + 16, column - 16 : column + 16] = np.random.default_rng(0).random((32, 32, 1))
+        return image
+
+    empty, full = (keras.ops.convert_to_numpy(features(one[None])[-1])[0] for one in (blank, patch_at(80, 80)))
+    change = (full - empty)[2, 2]
+    base = empty.reshape(-1, empty.shape[-1])
+    basis = np.linalg.svd(base, full_matrices=False)[2][: len(base) - 1]
+    change = change - basis.T @ (basis @ change)
+    model.get_layer("logits").set_weights([change[:, None], np.zeros(1)])
+    for row, column in ((80, 80), (48, 80), (112, 48)):
+        heat = gradcam(model, patch_at(row, column), label=0)
+        assert heat.shape == size
+        found = np.array(np.unravel_index(heat.argmax(), size))
+        assert np.abs(found - (row, column)).max() <= 16, (row, column, found)
+
+
+def test_segmentation_models():
+    """A U-Net in 2-D and 3-D: by default the end of the bottleneck; a decoder layer too; sizes that are not known."""
+    keras.utils.set_random_seed(0)
+    for shape, image in (((8, 12, 1), (8, 12)), ((4, 8, 6, 1), (4, 8, 6)), ((None, None, 1), (10, 6))):
+        model = unet(shape, filters=(2, 3))
+        image = random_image(*image)
+        heat = gradcam(model, image, label=0)
+        assert heat.shape == image.shape and heat.dtype == np.float32 and heat.max() <= 1
+        np.testing.assert_array_equal(heat, gradcam(model, image, label=0, layer="bottleneck_relu2"))
+        assert gradcam(model, image, label=0, layer="decoder1_relu1").shape == image.shape
+
+
+def test_a_layer_used_by_another_model_too():
+    """A model that shares its layers with others (a head of its own, say) is mapped by its own graph."""
+    model, image = known((7, 8, 1)), random_image(7, 8)
+    expected = gradcam(model, image, label=0)
+    again = keras.Input((7, 8, 1))
+    model.get_layer("coarse")(model.get_layer("features")(again))
+    np.testing.assert_array_equal(gradcam(model, image, label=0), expected)
+    assert spatial_layers(model) == ["features", "coarse"]
+
+
+def test_layers_off_the_way():
+    """Only layers that the output depends on are listed, those inside of other models too."""
+    model = known((7, 8, 1), pool=1, nested=True)
+    assert spatial_layers(model) == ["features", "coarse"]
+    head_of_p5 = transfer_classifier("VGG16", (32, 32, 1), num_classes=2)
+    names = spatial_layers(head_of_p5)
+    assert names[-1] == "p5" and "block4_conv3" in names and "p3" not in names
+
+
+def flat():
+    """A model without positions."""
+    image = keras.Input((7, 8, 1))
+    return keras.Model(image, layers.Dense(2)(layers.Flatten()(image)))
+
+
+def two_outputs():
+    """A model of two outputs."""
+    image = keras.Input((7, 8, 1))
+    return keras.Model(image, [image + 1, image + 2])
+
+
+def same_name_twice():
+    """A model in which two layers have one name."""
+    image, inside = keras.Input((7, 8, 1)), keras.Input((7, 8, 1))
+    part = keras.Model(inside, layers.Conv2D(1, 1, name="conv")(inside))
+    x = layers.Conv2D(1, 1, name="conv")(part(image))
+    return keras.Model(image, layers.GlobalAveragePooling2D()(x))
+
+
+def diverged():
+    """A model whose weights are not finite."""
+    model = known((7, 8, 1))
+    model.get_layer("answer").set_weights([np.full((2, 3), np.nan), np.zeros(3)])
+    return model
+
+
+GOOD = {"image": np.zeros((7, 8)), "label": 0}
+
+
+@pytest.mark.parametrize(
+    "build, changed, told",
+    [
+        (None, {"label": 3}, "label is 3, but expected a number from 0 to 2"),
+        (None, {"label": -1}, "label is -1"),
+        (None, {"label": True}, "label is True"),
+        (None, {"label": 1.0}, "label is 1.0"),
+        (None, {"label": "any"}, "label is 'any', but expected a number from 0 to 2. Name"),
+        (lambda: plain_cnn((16, 16, 1), num_classes=6), {"label": "any", "image": np.zeros((16, 16))}, "normal, epid"),
+        (None, {"layer": "mean"}, "layer is 'mean', which is none of them, .* such as 'coarse'"),
+        (same_name_twice, {"layer": "conv"}, "layer is 'conv', which 2 models have"),
+        (None, {"image": np.zeros((8, 7))}, r"an image of the shape \(8, 7, 1\), float64, but .* \(7, 8, 1\)"),
+        (None, {"image": np.zeros((2, 7, 8, 1))}, r"an image of the shape \(2, 7, 8, 1\)"),
+        (None, {"image": np.zeros((7, 8, 3))}, r"an image of the shape \(7, 8, 3\)"),
+        (None, {"image": np.full((7, 8), "x")}, "an image of the shape"),
+        (None, {"image": np.full((7, 8), np.nan)}, "values that are not finite"),
+        (flat, {}, "no layer of .* has positions"),
+        (two_outputs, {}, "has 1 inputs and 2 outputs"),
+        (lambda: "model", {}, "'model' has 0 inputs"),
+        (diverged, {}, "layer 'coarse' for label 0 are not finite"),
+    ],
+)
+def test_errors(build, changed, told):
+    """What is wrong is told in one sentence."""
+    model = (build or (lambda: known((7, 8, 1))))()
+    with pytest.raises(HemokitError, match=told):
+        gradcam(model, **{**GOOD, **changed})
+
+
+def test_shared_layer_is_no_place():
+    """A layer that is used twice has no features of its own."""
+    image = keras.Input((7, 8, 1))
+    conv = layers.Conv2D(1, 1, name="twice")
+    model = keras.Model(image, layers.GlobalAveragePooling2D()(conv(conv(image))))
+    with pytest.raises(HemokitError, match="no layer of"):
+        spatial_layers(model)
+
+
+@pytest.mark.slow
+def test_other_backends(backend):  # noqa: F811
+    """The known maps come out on JAX, and on PyTorch where it is installed."""
+    assert run(BACKEND, backend)[-1] == backend
