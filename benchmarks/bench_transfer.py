@@ -1,9 +1,9 @@
 """Frozen backbones: features computed once against an epoch that computes them anew; and what a slice costs to predict.
 
 The job is ten epochs of a head on a frozen Xception, 400 phantom slices of 96x96. The rival is Keras' own `fit` on the
-same batches, run for three epochs and scaled to ten; its first epoch, which compiles, is left out. Ours is what `fit_head`
-does, with all that it writes. Both compute in float32. Processor time stands beside the clock, as other work on the machine
-disturbs it less.
+same batches, run for three epochs and scaled to ten; its first epoch, which compiles, is left out. Ours is what
+`fit_head` does, with all that it writes. Both compute in float32. Processor time stands beside the clock, as other
+work on the machine disturbs it less.
 
 The floor is the floating-point work of one forward pass at the speed of a matrix product, timed just before. It is no
 bound to the last percent: 3-wide convolutions can be computed with fewer multiplications than are counted.
