@@ -11,6 +11,7 @@ from keras import layers
 from test_backends import backend, run  # noqa: F401  (a fixture)
 
 from hemokit.checks import HemokitError
+from hemokit.evaluation import pointing_game
 from hemokit.gradcam import gradcam, spatial_layers
 from hemokit.models.transfer import plain_cnn, transfer_classifier
 from hemokit.models.unet import unet
@@ -165,6 +166,23 @@ def test_planted_patch_on_a_backbone(backbone="Xception"):
         assert heat.shape == size
         found = np.array(np.unravel_index(heat.argmax(), size))
         assert np.abs(found - (row, column)).max() <= 16, (row, column, found)
+
+
+@pytest.mark.slow
+def test_a_trained_model_points_at_what_it_was_trained_on():
+    """Trained on noise with and without a bright square, the map's maximum lies on the square far above chance."""
+    keras.utils.set_random_seed(0)
+    rng = np.random.default_rng(0)
+    images, masks = rng.normal(0.4, 0.1, (256, 32, 32, 1)).clip(0, 1), np.zeros((256, 32, 32), bool)
+    for mask, row, column in zip(masks[::2], *rng.integers(2, 26, (2, 128)), strict=True):
+        mask[row : row + 4, column : column + 4] = True
+    images[masks] += 0.4
+    model = plain_cnn((32, 32, 1), num_classes=1, multi_label=True, filters=(8, 16))
+    model.compile(keras.optimizers.Adam(0.01), "binary_crossentropy")
+    model.fit(images, masks.any(axis=(1, 2))[:, None], batch_size=16, epochs=6, verbose=0)
+    heats = [gradcam(model, image, label=0) for image in images[:40:2]]
+    game = pointing_game(heats, masks[:40:2], tolerance=2)
+    assert game.chance < 0.1 and game.score > 0.7, game
 
 
 def test_segmentation_models():
