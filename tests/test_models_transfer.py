@@ -36,7 +36,8 @@ def filled(size):
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if name in ("VGG16", "Xception") else pytest.mark.promises) for name in BACKBONES]
+    "name",
+    [pytest.param(name, marks=() if name in ("VGG16", "Xception") else pytest.mark.promises) for name in BACKBONES],
 )
 def test_levels_of_an_odd_size(name):
     """At an odd size, level k is 1 / 2**k of the size filled up to a multiple of 32; the weights are those published."""
@@ -112,10 +113,15 @@ def test_filling_is_black(encoder):
 
 
 def test_field_of_a_layer():
-    """Layers inside of Xception lie over the filled image and its margin; its levels, and other models, not."""
-    assert field_of(keras.Model(name="Xception"), "block2_sepconv2_bn", 33) == (-2, 2 + 64 + 3)
-    assert field_of(keras.Model(name="Xception"), "p2", 33) == (0, 64)
-    assert field_of(keras.Model(name="unet"), "encoder1_relu2", 33) == (0, 33)
+    """Layers of an encoder lie over the filled image, and what is left of its margin; others over the image."""
+    for name, cells, field in (
+        *(("VGG16", 64, (0, 64)), ("VGG16", 2, (0, 64)), ("ResNet50", 34, (-2, 68))),  # the last one is padded
+        *(("Xception", 69, (-2, 69)), ("Xception", 32, (0, 64)), ("Xception", 2, (0, 64))),
+        *(("InceptionResNetV2", 107, (-21, 107)), ("InceptionResNetV2", 51, (-38 * 21 / 43, 102))),
+        *(("InceptionResNetV2", 11, (-24 * 21 / 43, 88)), ("InceptionResNetV2", 2, (0, 64))),
+        ("unet", 16, (0, 33)),
+    ):
+        assert field_of(keras.Model(name=name), cells, 33) == field, (name, cells)
 
 
 def test_weights_from_a_file(encoder, tmp_path):
@@ -159,11 +165,17 @@ def test_no_download(monkeypatch):
 def test_weights_that_do_not_fit(encoder, tmp_path):
     """A missing file, a damaged one and the weights of another network are refused, with their name."""
     (tmp_path / "torn.weights.h5").write_bytes(b"no weights")
-    keras.applications.MobileNet(alpha=0.25, include_top=False, weights=None).save_weights(tmp_path / "other.weights.h5")
+    keras.applications.MobileNet(alpha=0.25, include_top=False, weights=None).save_weights(
+        tmp_path / "other.weights.h5"
+    )
     transfer_classifier("DenseNet121", (32, 32, 1), num_classes=2).save(tmp_path / "other.keras")
     with pytest.raises(HemokitError, match=r"gone\.h5.*no such file"):
         load_encoder_weights(encoder, tmp_path / "gone.h5")
-    for name, told in (("torn.weights.h5", "do not fit"), ("other.weights.h5", "do not fit"), ("other.keras", "is of DenseNet121")):
+    for name, told in (
+        ("torn.weights.h5", "do not fit"),
+        ("other.weights.h5", "do not fit"),
+        ("other.keras", "is of DenseNet121"),
+    ):
         with pytest.raises(HemokitError, match=rf"{name}.*{told}.*those of VGG16"):
             load_encoder_weights(encoder, tmp_path / name)
 

@@ -112,7 +112,7 @@ def _over_image(evidence, sizes, place):
 
     cells = []  # where the middle of each pixel lies, counted in cells of the layer from the middle of its first
     for count, size in zip(evidence.shape, sizes, strict=True):
-        first, length = field_of(place.owner, place.layer.name, size)
+        first, length = field_of(place.owner, count, size)
         cells.append((np.arange(size) + 0.5 - first) * count / length - 0.5)
     grid = np.meshgrid(*cells, indexing="ij")
     return ndimage.map_coordinates(evidence.astype(np.float32), grid, order=1, mode="nearest")

@@ -13,6 +13,7 @@ An encoder is a model of its own inside of the others, named like its key. Its o
 it the layers have the names that keras.applications gives them, which papers name for skips and Grad-CAM.
 """
 
+import math
 import warnings
 from pathlib import Path
 from typing import NamedTuple
@@ -109,18 +110,25 @@ def encoder_of(model):
     raise problem(f"the model {model.name!r} has no backbone", f"one of {', '.join(BACKBONES)} or a unet in it", remedy)
 
 
-def field_of(model, layer_name, size):
+def field_of(model, cells, size):
     """Which pixels of an image's axis the cells of a layer lie over: (first, number); first may be negative.
 
-    Layers of an encoder look at the filled image, those before the crop also at its margin; all others at the image.
+    Layers of an encoder look at the filled image; those that have more cells than that, at what is left of its margin
+    too, before and behind it in the proportion of the margin. All other layers look at the image.
+
+    Args:
+        model: the model that holds the layer: an encoder, or any other.
+        cells: how many the layer has along the axis.
+        size: of the image along the axis.
     """
     if model.name not in BACKBONES:
         return 0, size
     filled = size + -size % STRIDE
-    if layer_name in LEVELS:
-        return 0, filled
-    before, after = BACKBONES[model.name].margin
-    return -before, before + filled + after
+    margin = BACKBONES[model.name].margin
+    halvings = math.log2((sum(margin) + filled) / cells)
+    stride = 2 ** min(max(math.floor(halvings + 0.2), 0), len(LEVELS))  # 0.2: a layer may be padded, too
+    left = stride * cells - filled  # of the margin, or what the layer pads at both sides
+    return -left * margin[0] / sum(margin) if sum(margin) else -left / 2, stride * cells
 
 
 def load_encoder_weights(encoder, path):
