@@ -40,7 +40,7 @@ def filled(size):
     [pytest.param(name, marks=() if name in ("VGG16", "Xception") else pytest.mark.promises) for name in BACKBONES],
 )
 def test_levels_of_an_odd_size(name):
-    """At an odd size, level k is 1 / 2**k of the size filled up to a multiple of 32; the weights are those published."""
+    """At an odd size, level k is 1 / 2**k of the filled size; there are as many weights as published."""
     built = backbone_encoder(name, (257, 72, 3))
     expected = [(filled(257) >> level, filled(72) >> level) for level in range(1, 6)]
     assert [tuple(output.shape[1:3]) for output in built.outputs] == expected

@@ -173,7 +173,7 @@ def _filled(image, height, width, margin):
 
 
 def _scaled(x, scaling):
-    """Images (batch, rows, columns, 3) in [0, 1] as the weights expect them; float32 under every precision policy."""
+    """Images (batch, rows, columns, 3) in [0, 1] as the weights expect them."""
     if scaling == "tf":  # from -1 to 1
         return keras.layers.Rescaling(2.0, -1.0, dtype="float32", name="scaled")(x)
     mean, deviation = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's red, green and blue

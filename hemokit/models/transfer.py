@@ -64,14 +64,14 @@ def transfer_classifier(
 def unet_classifier(segmenter, *, num_classes, multi_label=False, dropout=0.3):
     """Build a classifier of slices on a U-Net that segments already, as one trained on the phantom does.
 
-    It begins where the segmenter is: the logit of every class is the mean of the highest 1 % of the pixels' logits
-    (the slice score `top_probability`) times `PIXEL_WEIGHT`, plus a dense layer of zeros on the bottleneck's features
-    (their means and maxima over the image), which learns what the pixels do not tell. So a few real slices with
-    labels and without masks teach it what is different about them.
+    It begins where the segmenter is: the logit of every class but "normal" is the mean of the highest 1 % of the
+    pixels' logits times `PIXEL_WEIGHT`, plus a dense layer of zeros on the bottleneck's features (their means and
+    maxima over the image), which learns what the pixels do not tell. So a few real slices with labels and without
+    masks teach it what is different about them.
 
     Args:
         segmenter: keras.Model of `unet.unet` in 2-D, or one that was loaded from a run; its layers are shared.
-        num_classes, multi_label: as `transfer_classifier`.
+        num_classes, multi_label: as `transfer_classifier`; of exclusive classes the first is "normal".
         dropout: of the features, in [0, 1).
 
     Returns:
@@ -89,17 +89,14 @@ def unet_classifier(segmenter, *, num_classes, multi_label=False, dropout=0.3):
     encoder = keras.Model(segmenter.inputs[0], inner, name="unet")
     image = keras.Input(segmenter.inputs[0].shape[1:], name="image")
     features, pixels = encoder(image)
-    pools = (
-        keras.layers.GlobalAveragePooling2D(name="mean")(features),
-        keras.layers.GlobalMaxPooling2D(name="max")(features),
-    )
-    x = keras.layers.Dropout(dropout, name="dropout")(keras.layers.Concatenate(name="pool")(pools))
-    from_features = keras.layers.Dense(num_classes, kernel_initializer="zeros", dtype="float32", name="from_features")(
-        x
-    )
-    weight = keras.initializers.Constant(PIXEL_WEIGHT)
+    means = keras.layers.GlobalAveragePooling2D(name="means")(features)
+    maxima = keras.layers.GlobalMaxPooling2D(name="maxima")(features)
+    x = keras.layers.Dropout(dropout, name="dropout")(keras.layers.Concatenate(name="pool")([means, maxima]))
+    x = keras.layers.Dense(num_classes, kernel_initializer="zeros", dtype="float32", name="from_features")(x)
+    says_normal = 0 if multi_label else 1  # of exclusive classes, the first: blood speaks for all others
+    weight = keras.initializers.Constant([0.0] * says_normal + [PIXEL_WEIGHT] * (num_classes - says_normal))
     top = keras.layers.Dense(num_classes, kernel_initializer=weight, dtype="float32", name="from_pixels")(_top(pixels))
-    logits = keras.layers.Add(dtype="float32", name="logits")([from_features, top])
+    logits = keras.layers.Add(dtype="float32", name="logits")([x, top])
     return keras.Model(image, _probability(logits, multi_label), name="unet_classifier")
 
 

@@ -4,7 +4,7 @@ A recipe is a dict with the keys
 
     model            "plain_cnn", a key of `backbones.BACKBONES`, or "unet" (a classifier on a trained U-Net)
     head             "pool" or "decoder", of backbones
-    weights          None, "imagenet" or a file, of backbones; of "unet" the .keras file of a segmentation run
+    weights          None, "imagenet" or a file, of backbones; of "unet" the folder of a segmentation run
     image_size       pixels a side
     windows          names, as `channels.channels_of`
     target, classes  "class" with labels.CLASSES or fewer; "any" or "subtypes" (classes is None)
@@ -18,7 +18,6 @@ A recipe is a dict with the keys
 import hashlib
 from pathlib import Path
 
-import keras
 import pandas as pd
 
 from hemokit import augment
@@ -68,7 +67,7 @@ def build_classifier(recipe, num_channels):
         if recipe["model"] == "plain_cnn":
             return plain_cnn(shape, **outputs)
         if recipe["model"] == "unet":
-            return unet_classifier(keras.saving.load_model(recipe["weights"], compile=False), **outputs)
+            return unet_classifier(load(recipe["weights"]), **outputs)
         return transfer_classifier(recipe["model"], shape, weights=recipe["weights"], head=recipe["head"], **outputs)
 
     return build

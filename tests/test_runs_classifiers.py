@@ -1,0 +1,137 @@
+"""Recipes of classifiers: models, batches, runs, folds, and the start from the phantom."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from hemokit.checks import HemokitError
+from hemokit.datasets import open_dataset
+from hemokit.datasets.phantom import write_phantom
+from hemokit.labels import CLASSES, LABELS, TWO_CLASSES
+from hemokit.models.unet import unet
+from hemokit.runs import classifiers, pretraining
+from hemokit.splits import folds_by_patient, split_by_patient
+from hemokit.training import load
+
+RECIPE = {
+    "model": "plain_cnn", "head": "pool", "weights": None, "image_size": 32, "windows": ("brain_wide",),
+    "target": "class", "classes": TWO_CLASSES, "imbalance": "weights", "epochs": (0, 1), "learning_rates": (1e-3, 1e-3),
+    "flip": False, "batch_size": 32, "augmentation": "STANDARD", "patience": None,
+}  # fmt: skip
+HOW = {"source": "phantom (synthetic)", "seed": 0}
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    """A phantom of six patients."""
+    root = tmp_path_factory.mktemp("classifiers") / "p"
+    return open_dataset(write_phantom(root, layout="ct_ich_jpg", num_patients=6, image_size=64))
+
+
+@pytest.fixture(scope="module")
+def split(table):
+    return split_by_patient(table, fractions=(0.5, 0.25, 0.25))
+
+
+@pytest.fixture
+def segmenter(tmp_path):
+    """The folder of a run of a small U-Net, not trained."""
+    unet((32, 32, 1), filters=(4, 8), batch_norm=True).save(tmp_path / "best.keras")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "changes, outputs",
+    [
+        ({}, 2),
+        ({"classes": CLASSES}, 7),
+        ({"target": "subtypes", "classes": None}, len(LABELS)),
+        ({"target": "any", "classes": None}, 1),
+        ({"model": "VGG16", "head": "pool"}, 2),
+    ],
+)
+def test_model_of_a_recipe(changes, outputs):
+    """A recipe gives the model with as many outputs as its target has."""
+    model = classifiers.build_classifier(RECIPE | changes, 1)()
+    assert model.output_shape == (None, outputs)
+
+
+def test_training_rows_alone_are_treated(split):
+    """The imbalance is treated in training alone: weights there, copies there, and each slice once elsewhere."""
+    train = split[split["split"] == "train"]
+    weighted = classifiers.classifier_batches(train, RECIPE, training=True)
+    assert len(weighted[0]) == 3 and len(classifiers.classifier_batches(train, RECIPE)[0]) == 2
+    repeated = classifiers.classifier_batches(train, RECIPE | {"imbalance": "repeat"}, training=True)
+    assert repeated.table["any"].mean() == pytest.approx(0.5, abs=0.03) and len(repeated[0]) == 2
+
+
+def test_run_predicts_what_was_not_trained_on(split, tmp_path):
+    """A run predicts validation and test rows once each, and is found again."""
+    folder, frame = classifiers.train_classifier(split, "small", RECIPE, runs=tmp_path, **HOW)
+    assert sorted(frame["slice_id"]) == sorted(split["slice_id"][split["split"] != "train"])
+    assert set(frame["label"]) <= set(TWO_CLASSES) and (folder / "label_predictions.csv").is_file()
+    again, same = classifiers.train_classifier(split, "small", RECIPE, runs=tmp_path, **HOW)
+    assert again == folder and same.equals(frame)
+
+
+def test_every_fold_is_predicted_by_another_model(table, segmenter, tmp_path):
+    """All slices are predicted once, in the table's order, by a run for each fold, on the U-Net of a file."""
+    folds = folds_by_patient(table, num_folds=2)
+    recipe = RECIPE | {"model": "unet", "weights": segmenter, "imbalance": None, "flip": True}
+    frame = classifiers.cross_validate(folds, "unet", recipe, runs=tmp_path / "runs", **HOW)
+    assert frame["slice_id"].tolist() == folds["slice_id"].tolist()
+    assert frame["fold"].tolist() == folds["fold"].tolist() and set(frame["split"]) == {"folds"}
+    assert len(list((tmp_path / "runs").iterdir())) == 2
+
+
+def test_folds_refuse_early_stopping(table, tmp_path):
+    """Patience would choose on the fold that is tested."""
+    with pytest.raises(HemokitError, match="patience in a recipe for folds"):
+        classifiers.cross_validate(table.assign(fold=0), "x", RECIPE | {"patience": 2}, runs=tmp_path, **HOW)
+
+
+@pytest.mark.parametrize("target", ["any", "class"])
+def test_unet_classifier_begins_where_the_segmenter_is(segmenter, target):
+    """Untrained, the logit of blood is the mean of the highest 1 % of the pixels' logits times a constant."""
+    classes = TWO_CLASSES if target == "class" else None
+    recipe = RECIPE | {"model": "unet", "weights": segmenter, "target": target, "classes": classes}
+    model = classifiers.build_classifier(recipe, 1)()
+    images = np.random.default_rng(0).random((3, 32, 32, 1), np.float32)
+    whole = load(segmenter)
+    pixels = keras.Model(whole.inputs[0], whole.get_layer("logits").output).predict(images, verbose=0).reshape(3, -1)
+    logit = 0.3 * np.sort(pixels, axis=1)[:, -10:].mean(axis=1)
+    np.testing.assert_allclose(model.predict(images, verbose=0)[:, -1], 1 / (1 + np.exp(-logit)), atol=1e-5)
+
+
+def test_no_imagenet_is_one_line(monkeypatch, capsys):
+    """Without a way to ImageNet's weights a lesson goes on from random ones and says so; other errors stay errors."""
+
+    def download(*args, **kwargs):
+        raise OSError("no way there")
+
+    monkeypatch.setattr("keras.src.applications.vgg16.file_utils.get_file", download)
+    assert classifiers.imagenet_or_random("VGG16", (32, 32, 3)) is None
+    assert capsys.readouterr().out == (
+        "VGG16: ImageNet weights cannot be downloaded here, so it starts from random ones.\n"
+    )
+    with pytest.raises(HemokitError, match="2 channels"):
+        classifiers.imagenet_or_random("VGG16", (32, 32, 2))
+
+
+def test_start_from_the_phantom(table, tmp_path, monkeypatch):
+    """A phantom in the layout of the data is learned from, and the run is found again."""
+    asked = []
+
+    def phantom(layout, **options):
+        asked.append((layout, options))
+        return Path(table["image_path"].iloc[0]).parents[3]
+
+    monkeypatch.setattr(pretraining, "phantom_root", phantom)
+    recipe = pretraining.SEGMENTATION | {"image_size": 32, "filters": (4, 8), "epochs": 1}
+    how = {"runs": tmp_path / "runs", "num_patients": 6, "recipe": recipe}
+    path = pretraining.phantom_segmenter("ct_ich_jpg", **how)
+    assert load(path).name == "unet"
+    assert pretraining.phantom_segmenter("ct_ich_jpg", **how) == path
+    assert asked == [("ct_ich_jpg", {"num_patients": 6, "seed": 0})] * 2
