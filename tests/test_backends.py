@@ -10,6 +10,9 @@ import pytest
 
 from hemokit.datasets.phantom import write_phantom
 
+# Of hemokit.models.backbones, which would import Keras here.
+BACKBONES = ("VGG16", "ResNet50", "Xception", "DenseNet121", "DenseNet169", "InceptionResNetV2")
+
 ROOT = Path(__file__).parent.parent
 
 # Stands before everything: TensorFlow is not found, as where it is not installed.
@@ -73,6 +76,24 @@ for build, loss in builders:
     assert np.isfinite(steps).all() and steps[-1] < steps[0], steps
     probability = model.predict(images, verbose=0)
     assert probability.shape == masks.shape and probability.dtype == np.float32
+print(keras.backend.backend())
+"""
+
+# One training step of a classifier on a backbone, unfrozen: the backbone's first weights move.
+BACKBONE_STEP = """
+import keras
+import numpy as np
+from hemokit.models.backbones import encoder_of
+from hemokit.models.transfer import transfer_classifier
+
+keras.utils.set_random_seed(0)
+model = transfer_classifier("BACKBONE", (32, 32, 1), num_classes=2)
+model.compile(keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy", run_eagerly=True, jit_compile=False)
+kernel = encoder_of(model).trainable_variables[0]
+before = keras.ops.convert_to_numpy(kernel).copy()
+images = np.random.default_rng(0).random((2, 32, 32, 1), np.float32)
+assert np.isfinite(model.train_on_batch(images, np.array([0, 1])))
+assert not np.array_equal(before, keras.ops.convert_to_numpy(kernel))
 print(keras.backend.backend())
 """
 
@@ -141,6 +162,13 @@ def test_the_blocker_blocks():
 def test_models_and_losses_train(backend):
     """Every model trains on a second backend without TensorFlow, and the losses have the same values there."""
     assert run(STEP, backend)[-1] == backend
+
+
+@pytest.mark.promises
+@pytest.mark.parametrize("name", BACKBONES)
+def test_backbones_train(backend, name):
+    """Every backbone takes a training step on a second backend without TensorFlow."""
+    assert run(BACKBONE_STEP.replace("BACKBONE", name), backend)[-1] == backend
 
 
 @pytest.mark.slow
