@@ -7,6 +7,7 @@ thread waits, and Ctrl-C is there what it is everywhere in Python, a KeyboardInt
 
 import asyncio
 import contextlib
+import math
 import os
 import signal
 import threading
@@ -17,15 +18,18 @@ import psutil
 WAIT = 10  # seconds for a kernel to end that was killed
 
 
-def execute(client, **options):
+def execute(client, *, silence=None, **options):
     """Execute the notebook of an nbclient client.
 
     Args:
         client: an `nbclient.NotebookClient`.
+        silence: seconds for which the kernel may say nothing (no output, no cell that begins or ends); None for any
+            time. How long a cell works is not limited: on a busy machine a training takes long, and tells of it.
         **options: of its `async_execute`.
 
     Raises:
         KeyboardInterrupt: Ctrl-C; the kernel has ended by then.
+        SilentKernel: it said nothing for longer than `silence`, and was ended.
         whatever nbclient raises for a cell that fails or a kernel that dies.
     """
     before = set(psutil.Process().children(recursive=True))
@@ -34,7 +38,9 @@ def execute(client, **options):
         work.start()
         while work.is_alive():
             work.join(0.2)  # with a limit: without one, Windows does not let Ctrl-C through
-    except KeyboardInterrupt:
+            if silence is not None and work.is_alive() and time.monotonic() - work.heard > silence:
+                raise SilentKernel
+    except (KeyboardInterrupt, SilentKernel):
         with _deaf():
             _stop(work, before)
         raise
@@ -42,13 +48,24 @@ def execute(client, **options):
         raise work.error
 
 
+class SilentKernel(Exception):
+    """The kernel said nothing for longer than it may."""
+
+
 class _Work(threading.Thread):
-    """The thread that runs the client; `error` is what it raised."""
+    """The thread that runs the client; `error` is what it raised, `heard` when the kernel last said something."""
 
     def __init__(self, client, options):
         super().__init__(daemon=True)
         self.client, self.options, self.error = client, options, None
         self.cancel = lambda: None
+        self.heard = math.inf  # that a kernel starts at all is watched by nbclient
+        self.process = client.process_message
+        client.process_message = self._hear  # it is given whatever the kernel says
+
+    def _hear(self, *message):
+        self.heard = time.monotonic()
+        return self.process(*message)
 
     def run(self):
         try:

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hemokit.checks import problem
-from hemokit.course.kernels import execute
-from hemokit.course.pages import write_index, write_lesson_page
+from hemokit.course.kernels import SilentKernel, execute
+from hemokit.course.pages import without_chatter, write_index, write_lesson_page
 from hemokit.files import write_whole
 
 PROFILES = ("quick", "paper")
-QUICK_CELL_SECONDS = 600  # a cell of the quick profile that takes longer hangs
+QUICK_SILENCE = 600  # seconds; a kernel of the quick profile that says nothing for longer hangs
+GOES_ON = "; run the same command again: the training goes on after its last finished epoch"
 
 
 class Lesson(NamedTuple):
@@ -30,11 +31,12 @@ class Lesson(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What came of one lesson: `failure` is empty, or says which cell failed and how."""
+    """What came of one lesson: `failure` is empty, or says which cell failed and how; `cell` is its number, from 1."""
 
     lesson: Lesson
     seconds: float
     failure: str
+    cell: int = 0
 
 
 def lessons_folder():
@@ -106,7 +108,7 @@ def with_parameters(notebook, parameters):
     return notebook
 
 
-def run_lessons(lessons, out, parameters, *, summary, cell_seconds=None, on_start=None, on_cell=None, on_end=None):
+def run_lessons(lessons, out, parameters, *, summary, silence=None, on_start=None, on_cell=None, on_end=None):
     """Execute lessons in order; write each one's notebook and page, and the index, to `out`.
 
     Args:
@@ -114,7 +116,7 @@ def run_lessons(lessons, out, parameters, *, summary, cell_seconds=None, on_star
         out: folder, made if missing; pages of the same names are replaced.
         parameters: dict of what to set in the cells tagged "parameters".
         summary: one line on profile, data and seed for the pages.
-        cell_seconds: limit for one cell; None for no limit.
+        silence: as `run_lesson`.
         on_start, on_end: functions that are given each Lesson before and each Outcome after its run.
         on_cell: as `run_lesson`.
 
@@ -127,52 +129,53 @@ def run_lessons(lessons, out, parameters, *, summary, cell_seconds=None, on_star
     for lesson in lessons:
         if on_start is not None:
             on_start(lesson)
-        outcome, notebook = run_lesson(lesson, out, parameters, cell_seconds=cell_seconds, on_cell=on_cell)
+        outcome, notebook = run_lesson(lesson, out, parameters, silence=silence, on_cell=on_cell)
         outcomes.append(outcome)
-        write_lesson_page(out / f"{lesson.slug}.html", notebook, lesson, summary)
+        write_lesson_page(out / f"{lesson.slug}.html", notebook, outcome, summary)
         write_index(out / "index.html", outcomes, summary)  # each time: a run that is stopped has its pages
         if on_end is not None:
             on_end(outcome)
     return outcomes
 
 
-def run_lesson(lesson, out, parameters, *, cell_seconds=None, on_cell=None):
+def run_lesson(lesson, out, parameters, *, silence=None, on_cell=None):
     """Execute one lesson in a fresh kernel and write the executed notebook to `out`, failed or not.
 
     Args:
         lesson: a Lesson.
         out: folder that exists; the kernel works in it.
         parameters: dict of what to set in the cell tagged "parameters".
-        cell_seconds: limit for one cell; None for no limit.
+        silence: seconds for which the kernel may say nothing before it is ended; None for any time.
         on_cell: function (number of cells done, number of cells) for a progress bar.
 
     Returns:
         (Outcome, executed notebook).
     """
     import nbformat
-    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+    from nbclient.exceptions import CellExecutionError, DeadKernelError
 
     notebook = with_parameters(nbformat.read(lesson.path, as_version=4), parameters)
     begun = [0]  # numbers of the code cells that were begun, from 1 as seen on the page
-    client = _client(notebook, out, cell_seconds, on_cell, lambda cell_index, **_: begun.append(cell_index + 1))
+    client = _client(notebook, out, on_cell, lambda cell_index, **_: begun.append(cell_index + 1))
     started = time.monotonic()
     try:
         # The kernel finds the hemokit that runs it, installed or not. What a cell prints goes to the notebook; what
         # the kernel itself says (a warning at its start, a traceback when Ctrl-C ends it) is for nobody.
-        environment = {**os.environ, "PYTHONPATH": _python_path()}
-        execute(client, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        environment = {"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ, "PYTHONPATH": _python_path()}
+        execute(client, silence=silence, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         failure = ""
     except CellExecutionError as error:
         failure = f"cell {begun[-1]} raised {error.ename}: {_last_line(error.evalue)}"
-    except CellTimeoutError:
-        failure = f"cell {begun[-1]} took longer than {cell_seconds} s"
+    except SilentKernel:
+        failure = f"cell {begun[-1]} showed nothing new for {silence} s and was stopped{_resumption(notebook)}"
     except DeadKernelError:
-        failure = f"the kernel died in cell {begun[-1]}; most often memory ran out"
+        failure = f"the kernel died in cell {begun[-1]}; most often memory ran out{_resumption(notebook)}"
     except RuntimeError as error:  # nbclient says no more than this when the kernel never answers
         failure = f"the kernel did not start ({_last_line(error)}); try: hemokit doctor"
+    notebook = without_chatter(notebook)
     with write_whole(Path(out) / f"{lesson.slug}.ipynb") as stream:
         nbformat.write(notebook, stream)
-    return Outcome(lesson, time.monotonic() - started, failure), notebook
+    return Outcome(lesson, time.monotonic() - started, failure, begun[-1] if failure else 0), notebook
 
 
 def kernel_adds():
@@ -180,11 +183,11 @@ def kernel_adds():
     import nbformat
 
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 + 1")])
-    execute(_client(notebook, ".", 30, None), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    execute(_client(notebook, "."), silence=30, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return notebook.cells[0].outputs[0].data["text/plain"] == "2"
 
 
-def _client(notebook, out, cell_seconds, on_cell=None, on_begin=None):
+def _client(notebook, out, on_cell=None, on_begin=None):
     """The nbclient that runs `notebook` in `out`, with this interpreter as its kernel."""
     from jupyter_client import AsyncKernelManager
     from jupyter_client.kernelspec import KernelSpecManager
@@ -202,12 +205,16 @@ def _client(notebook, out, cell_seconds, on_cell=None, on_begin=None):
         notebook,
         kernel_name="python3",
         kernel_manager_class=ThisPython,
-        timeout=cell_seconds,
         coalesce_streams=True,  # a progress bar leaves its last line, not every one
         resources={"metadata": {"path": str(out)}},
         on_cell_execute=on_begin,
         on_cell_complete=executed,
     )
+
+
+def _resumption(notebook):
+    """What to say of a lesson that trains: its run is kept, epoch by epoch."""
+    return GOES_ON if any("run_dir=" in cell.source for cell in notebook.cells if cell.cell_type == "code") else ""
 
 
 def _python_path():

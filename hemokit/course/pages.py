@@ -19,20 +19,24 @@ NOT_A_DEVICE = "For education only; not a medical device, not for diagnosis."
 CHATTER = re.compile(r"^(WARNING: All log messages before absl|I\d{4} [\d:. ]*(\d+ )?port\.cc).*\n?", re.MULTILINE)
 
 
-def write_lesson_page(path, notebook, lesson, summary):
-    """Write one executed lesson as a page of its own.
+def write_lesson_page(path, notebook, outcome, summary):
+    """Write one executed lesson as a page of its own; that of a failed one says so, and ends at the cell that failed.
 
     Args:
         path: the .html file to write.
         notebook: the executed notebook; figure cells may have metadata "alt".
-        lesson: the Lesson, for the title.
+        outcome: the Outcome: the lesson for the title, and whether it failed.
         summary: one line on how it was run, set under the title.
     """
     from nbconvert import HTMLExporter
 
     exporter = HTMLExporter(template_name="basic", exclude_input_prompt=True, exclude_output_prompt=True)
     exporter.register_filter("markdown2html", _prose)
-    body, _ = exporter.from_notebook_node(without_chatter(with_alt_text(notebook)))
+    lesson, notebook = outcome.lesson, with_alt_text(notebook)
+    if outcome.failure:
+        summary += " This run failed."
+        notebook = until_failure(notebook, outcome)
+    body, _ = exporter.from_notebook_node(notebook)
     links = f'<a href="index.html">all lessons</a> · <a href="{lesson.slug}.ipynb">this notebook</a>'
     _write_page(path, lesson.title, f"<p class=run>{links}<br>{html.escape(summary)}</p>\n<main>{body}</main>")
 
@@ -83,6 +87,26 @@ def hide_home(text):
     if len(Path(home).parts) < 2:  # the root folder as a home would match everything
         return text
     return re.sub(re.escape(home) + r"(?![\w.-])", "~", text)
+
+
+def until_failure(notebook, outcome):
+    """A copy of a failed lesson for its page: a box that says so, the cells that were begun, and the box again.
+
+    Args:
+        notebook: the executed notebook.
+        outcome: the Outcome with `failure` and the number of the `cell`.
+    """
+    import nbformat
+
+    left_out = len(notebook.cells) - outcome.cell
+    said = f"<strong>This lesson failed:</strong> {html.escape(outcome.failure)}."
+    above = f'{said} <a href="#failed">The cell that failed</a> is the last one on this page.'
+    below = f"{said} The cells below it ({left_out}) were not run, and are left out."
+    copied = copy.deepcopy(notebook)
+    boxes = [f"<div class=failed>{above}</div>", f'<div class=failed id="failed">{below}</div>']
+    first, last = (nbformat.v4.new_markdown_cell(box, id=f"failed-{n}") for n, box in enumerate(boxes))
+    copied.cells = [first, *copied.cells[: outcome.cell], last]
+    return copied
 
 
 def without_chatter(notebook):

@@ -4,8 +4,8 @@ import sys
 import time
 from pathlib import Path
 
-from hemokit.checks import check_choice, problem
-from hemokit.course.lessons import PROFILES, QUICK_CELL_SECONDS, choose_lessons, find_lessons, run_lessons
+from hemokit.checks import check_choice, counted, problem
+from hemokit.course.lessons import PROFILES, QUICK_SILENCE, choose_lessons, find_lessons, run_lessons
 from hemokit.course.pages import duration
 
 
@@ -42,14 +42,14 @@ def run_course(numbers, *, root=None, profile="quick", out="hemokit_run", seed=0
         out,
         parameters,
         summary=f"Profile {profile}, data: {data}, seed {seed}.",
-        cell_seconds=QUICK_CELL_SECONDS if profile == "quick" else None,
+        silence=QUICK_SILENCE if profile == "quick" else None,
         on_start=progress.start,
         on_cell=progress.cell,
         on_end=progress.end,
     )
     failed = [outcome.lesson.number for outcome in outcomes if outcome.failure]
     total = duration(sum(outcome.seconds for outcome in outcomes))
-    print(f"{len(outcomes) - len(failed)} of {len(outcomes)} lessons ran through in {total}.")
+    print(f"{len(outcomes) - len(failed)} of {counted(len(outcomes), 'lesson')} ran through in {total}.")
     print(f"Open this in a browser: {Path(out).resolve() / 'index.html'}")
     if failed:
         print(f"Failed: {', '.join(failed)}; their pages end at the cell that failed.", file=sys.stderr)
@@ -77,7 +77,7 @@ def _data(root, seed):
 
 
 class _Progress:
-    """One line a lesson; on a terminal a bar of its cells while it runs."""
+    """A line when a lesson has ended; before that a bar of its cells on a terminal, elsewhere a line that it began."""
 
     def __init__(self, count, width):
         self.count, self.width, self.number, self.bar = count, width, 0, None
@@ -88,6 +88,8 @@ class _Progress:
         self.number += 1
         self.label = f"[{self.number}/{self.count}] {lesson.slug:<{self.width}}"
         self.bar = tqdm(desc=self.label, unit="cell", leave=False, disable=not sys.stderr.isatty())
+        if self.bar.disable:
+            print(f"{self.label}  begins", flush=True)
 
     def cell(self, done, total):
         self.bar.total = total
