@@ -17,6 +17,7 @@ import nbformat
 from hemokit.files import write_whole
 
 HERE = Path(__file__).parent
+AS_IT_WAS = "# What learners are given to repair; the next cell is the solution."
 
 
 def sources():
@@ -34,8 +35,12 @@ def learner(source):
 
 
 def solved(source):
-    """The instructor's notebook of one source: solutions in, stubs and hints out."""
-    return _notebook([cell for cell in _cells(source) if not {"task", "hint"} & _tags(cell)], source)
+    """The instructor's notebook of one source: solutions in, hints out, of the stubs only code to be repaired."""
+    cells = [cell for cell in _cells(source) if "hint" not in _tags(cell)]
+    for cell in cells:
+        if "broken" in _tags(cell):
+            cell.source = f"{AS_IT_WAS}\n{_until_check(cell.source)}"
+    return _notebook([cell for cell in cells if "task" not in _tags(cell) or "broken" in _tags(cell)], source)
 
 
 def notebook_text(notebook):
@@ -52,6 +57,13 @@ def _cells(source):
     for cell in cells:
         _move_alt_text(cell)
     return cells
+
+
+def _until_check(source):
+    """The lines of a task cell before its check: broken code, and what it prints."""
+    lines = source.splitlines()
+    end = next((n for n, line in enumerate(lines) if "check.q" in line), len(lines))
+    return "\n".join(lines[:end])
 
 
 def _move_alt_text(cell):

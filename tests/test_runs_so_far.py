@@ -49,7 +49,19 @@ def test_runs_that_are_there_are_not_made_again(tmp_path, capsys):
     assert sorted(one.name for one in tmp_path.iterdir()) == ["a", "b"]
 
 
-@pytest.mark.slow
+def test_a_run_that_is_not_finished_is_named(tmp_path, monkeypatch, capsys):
+    """Its record is there and its predictions are not: the trees are made, and the reader learns why."""
+    (tmp_path / "07_unet").mkdir()
+    (tmp_path / "07_unet" / "run.json").write_text("{}")
+    monkeypatch.setattr(so_far, "_choose", lambda *_: (None, "phantom (synthetic)", None))
+    monkeypatch.setattr(so_far, "split_by_patient", lambda *_, **__: None)
+    monkeypatch.setattr(so_far, "train_trees", lambda *_, **__: (None, None))
+    make_runs(tmp_path)
+    said = capsys.readouterr().out
+    assert said.startswith("07_unet: not finished, so not judged.") and "Two small runs are made" in said
+
+
+@pytest.mark.promises
 def test_the_run_of_lesson_07_gets_a_yardstick(tmp_path, monkeypatch, capsys):
     """Trees with its split, judged on its very slices, so that both are one test set of the leaderboard."""
     monkeypatch.setenv("HEMOKIT_CACHE", str(tmp_path / "cache"))

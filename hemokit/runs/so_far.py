@@ -12,7 +12,7 @@ from hemokit.datasets import open_dataset, read_mask
 from hemokit.datasets.phantom import phantom_root
 from hemokit.masks import abc2_ml, volume_ml
 from hemokit.predictions import read_predictions
-from hemokit.runs.judging_facts import read_facts
+from hemokit.runs.judging_facts import NAME, read_facts
 from hemokit.runs.lesson_data import choose_data
 from hemokit.runs.pixel_trees import predict_trees, train_trees
 from hemokit.splits import split_by_patient
@@ -75,6 +75,9 @@ def make_runs(runs, root=None, *, phantom=None, most_patients=100, seed=0):
         _add_yardstick(Path(runs), seed)
         return None
     table, source, outside = _choose(root, phantom, most_patients, seed)
+    begun = sorted(path.parent.name for path in Path(runs).glob("*/run.json") if not (path.parent / NAME).is_file())
+    if root is None and begun:
+        print(f"{', '.join(begun)}: not finished, so not judged. The lesson or command that began it goes on with it.")
     print(f"Two small runs are made of {source}: trees that look at each pixel.", flush=True)
     table = split_by_patient(table, fractions=FRACTIONS, seed=seed)
     how = {"source": source, "seed": seed}

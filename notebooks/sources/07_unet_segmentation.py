@@ -173,7 +173,7 @@ pairs = [augment_pair(image, mask, change, key=(SEED, number, key)) for number i
 # %%
 # alt: The same slice six times: as it is, and as it is seen in five epochs: flipped, turned, shifted, larger, darker or
 # alt: brighter. In each the orange outline follows the hemorrhage exactly.
-titles = ["as it is", *(f"epoch {number}" for number in range(5))]
+titles = ["as it is", *(f"epoch {number}" for number in range(1, 6))]
 shown = [image, *(one for one, _ in pairs)]
 axes = plots.montage(shown, masks=[mask, *(one for _, one in pairs)], titles=titles)
 axes[0].figure.suptitle(f"One slice in five epochs, {recipe['augmentation']}, {window}, {source}")
@@ -199,7 +199,7 @@ print(f"mean truth in the hemorrhage: {height.mean():.2f}")
 # alt: Upper row: five augmented slices. Lower row: their masks as the network was given them, in shades of gray: some
 # alt: white as they should be, some a dull gray, with blurred rims.
 shown = [*(one[..., 0] for one in wrong[:5]), *(one[..., 1] for one in wrong[:5])]
-titles = [f"epoch {number}" for number in range(5)] + [f"truth {one:.2f}" for one in height[:5]]
+titles = [f"epoch {number}" for number in range(1, 6)] + [f"truth {one:.2f}" for one in height[:5]]
 axes = plots.montage(shown, titles=titles, columns=5)
 axes[0].figure.suptitle(f"Brightness on image and mask, {window}, {source}")
 plt.show()

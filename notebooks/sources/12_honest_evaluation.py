@@ -250,6 +250,9 @@ for score in ("mean_probability", "top_probability", "max_probability"):
 pd.concat(lines).set_index("score").drop(columns="note", errors="ignore")
 
 # %% [markdown]
+# An interval of [1.00, 1.00] is no certainty: every drawn test holds these same patients again, and what none of them
+# shows no draw can show. (No error among n patients still allows a rate of errors up to about 3 / n.)
+#
 # Compare the rows only as far as their intervals allow. And a scan takes the highest of all its slices: the longer it
 # is, the more chances for a false alarm.
 #
