@@ -171,7 +171,7 @@ def test_backbones_train(backend, name):
     assert run(BACKBONE_STEP.replace("BACKBONE", name), backend)[-1] == backend
 
 
-@pytest.mark.slow
+@pytest.mark.promises
 def test_whole_course_without_tensorflow(backend, tmp_path):
     """Batches, training, prediction, thresholds, scores and plots work where TensorFlow is not installed."""
     folder = write_phantom(tmp_path / "phantom", layout="ct_ich_jpg", num_patients=6, image_size=64, seed=0)

@@ -90,8 +90,7 @@ def test_phases(whole):
     assert not same(weights_of(start, "conv"), weights_of(last, "conv"))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("epoch", [1, 2, 3])
+@pytest.mark.parametrize("epoch", [1, pytest.param(2, marks=pytest.mark.promises), 3])
 def test_resumes_in_either_phase(data, whole, tmp_path, epoch):
     """Stopped in the first phase, between both or in the second, a run ends as one that was not, to the last bit."""
     with pytest.raises(KeyboardInterrupt):
@@ -102,7 +101,7 @@ def test_resumes_in_either_phase(data, whole, tmp_path, epoch):
         assert state_of(tmp_path / name) == state_of(whole[0] / name)
 
 
-@pytest.mark.slow
+@pytest.mark.promises
 def test_another_first_phase_is_noticed(data, whole, tmp_path):
     """A second phase does not go on from a first one that was trained anew in another way."""
     shutil.copytree(whole[0] / "unfrozen", tmp_path / "unfrozen")
@@ -157,7 +156,7 @@ def test_cached_features(data):
     assert len(cached_features(model, validation)[0]) == 2  # no weights
 
 
-@pytest.mark.slow
+@pytest.mark.promises
 def test_two_phases_on_cached_features(data, tmp_path):
     """The first phase on features, interrupted in the second: as a run that was not; the backbone is that of build."""
     options = {**PHASES, "cached_epochs": 2, "optimizer": keras.optimizers.SGD(momentum=0.9), "patience": 5}

@@ -136,7 +136,7 @@ def test_dead_features_give_zeros():
     assert heat.shape == (7, 8) and not heat.any()
 
 
-@pytest.mark.slow
+@pytest.mark.promises
 def test_planted_patch_on_a_backbone(backbone="Xception"):
     """On a nested backbone and an image of odd sizes the map of a patch lies over the patch, wherever it is.
 
@@ -168,7 +168,7 @@ def test_planted_patch_on_a_backbone(backbone="Xception"):
         assert np.abs(found - (row, column)).max() <= 16, (row, column, found)
 
 
-@pytest.mark.slow
+@pytest.mark.promises
 def test_a_trained_model_points_at_what_it_was_trained_on():
     """Trained on noise with and without a bright square, the map's maximum lies on the square far above chance."""
     keras.utils.set_random_seed(0)
@@ -284,7 +284,7 @@ def test_shared_layer_is_no_place():
         spatial_layers(model)
 
 
-@pytest.mark.slow
+@pytest.mark.promises
 def test_other_backends(backend):  # noqa: F811
     """The known maps come out on JAX, and on PyTorch where it is installed."""
     assert run(BACKEND, backend)[-1] == backend

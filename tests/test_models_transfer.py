@@ -162,6 +162,7 @@ def test_no_download(monkeypatch):
         transfer_classifier(SMALL, (40, 33, 1), num_classes=2, weights="imagenet")
 
 
+@pytest.mark.promises
 def test_weights_that_do_not_fit(encoder, tmp_path):
     """A missing file, a damaged one and the weights of another network are refused, with their name."""
     (tmp_path / "torn.weights.h5").write_bytes(b"no weights")

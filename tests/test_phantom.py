@@ -155,6 +155,7 @@ def beyond_sutures(patient_id, subtype):
     return np.minimum(share, 1 - share).max()
 
 
+@pytest.mark.promises
 def test_sutures_limit_epidural_bleeds_alone():
     """An epidural bleed stays between the sutures (but for partial volume); some subdural ones cross them."""
     names = [f"{number}" for number in range(5)]

@@ -29,7 +29,7 @@ def free_ports(count):
     return ports
 
 
-@pytest.mark.slow
+@pytest.mark.promises
 def test_two_workers_on_loopback(tmp_path):
     """Two processes with half of each batch have the loss curve of one process; the first writes the files."""
     cluster = {"worker": [f"127.0.0.1:{port}" for port in free_ports(2)]}
