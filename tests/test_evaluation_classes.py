@@ -25,7 +25,7 @@ from hemokit.evaluation import (  # noqa: E402
     paper_rows,
     show_report,
 )
-from hemokit.evaluation.classes import confusion_scores, weighted_confusion  # noqa: E402
+from hemokit.evaluation.confusion import confusion_scores, weighted_confusion  # noqa: E402
 
 NAMES = ["normal", "epidural", "subdural", "multi"]
 QUICK = {"num_resamples": 100}
@@ -109,7 +109,34 @@ def test_rare_label_is_counted():
     assert rows.loc["recall_multi", "note"] == (
         f"no interval: undefined in {rows.loc['recall_multi', 'undefined']} of 100 resamples"
     )
-    assert rows.loc["recall_multi", "undefined"] > 20 and rows.loc["balanced_accuracy", "undefined"] == 0
+    assert rows.loc["recall_multi", "undefined"] > 20
+    for metric in ("balanced_accuracy", "macro_f1"):
+        assert rows.loc[metric, "estimate"] == 1 and np.isnan(rows.loc[metric, "low"])
+        assert rows.loc[metric, "undefined"] == rows.loc["recall_multi", "undefined"]
+        assert rows.loc[metric, "note"].endswith("of 100 resamples, where a label was not drawn")
+
+
+def test_resamples_ask_for_every_label():
+    """Always "normal" is exactly 1/6 right of six labels: no resample counts that lacks a label of few patients."""
+    names = ["normal", "epidural", "intraparenchymal", "subarachnoid", "subdural", "multi"]
+    true = np.repeat(names, [180, 63, 63, 45, 45, 36])  # multi: 4 of 48 patients
+    report = class_report(frame_of(true, ["normal"] * len(true)), num_resamples=500).set_index("metric")
+    assert report.loc["balanced_accuracy", ["estimate", "low", "high"]].tolist() == pytest.approx([1 / 6] * 3)
+    left_out = report.loc["balanced_accuracy", "undefined"]
+    assert 0 < left_out <= 50 and report.loc["macro_f1", "undefined"] == left_out
+    note = f"; {left_out} of 500 resamples left out, where a label was not drawn"
+    assert report.loc[["balanced_accuracy", "macro_f1"], "note"].str.endswith(note).all()
+    assert report.loc["accuracy", "undefined"] == 0 and report.loc["accuracy", "note"] == ""
+
+
+def test_macro_f1_keeps_its_labels():
+    """A label that is predicted in one patient and never true counts 0 in macro F1; without it there is no mean."""
+    true = np.repeat(["normal", "epidural"], 9)[np.arange(180) % 18]
+    called = true.copy()
+    called[:2] = "multi"
+    report = class_report(frame_of(true, called), labels=["normal", "epidural", "multi"], **QUICK).set_index("metric")
+    assert report.loc["macro_f1", "undefined"] > 20 and np.isnan(report.loc["macro_f1", "low"])
+    assert report.loc["balanced_accuracy", "high"] == 1
 
 
 def test_two_labels_are_ranked():

@@ -5,8 +5,11 @@ the recalls) and macro F1 (the mean of the F1) ask for every label alike. Micro 
 each wrong slice is one false positive and one false negative, so it must never stand beside a macro F1.
 
 The rule for labels without slices: the recall of a label that is never true is 0/0, NaN, and left out of the balanced
-accuracy; the F1 of a label that is neither true nor predicted is left out of the macro F1; the note counts both. Each
-resample of the bootstrap follows the same rule with the labels that were drawn.
+accuracy; the F1 of a label that is neither true nor predicted is left out of the macro F1; the note counts both. All
+resamples of the bootstrap ask for the same labels as the rows themselves. One in which such a label was not drawn has
+no balanced accuracy and no macro F1: a mean over fewer labels would be another quantity, and a higher one where the
+rare labels are the hard ones (always "normal" is 1/6 right of six labels, and 1/5 where one of them was not drawn).
+The note counts these resamples; where they are more than a tenth, there is no interval (`evaluation.bootstrap`).
 
 The rule for folds: scores of several fits, each with a scale of its own, have no common ranking. Where a frame has a
 column `fold` with several folds, AUROC counts pairs of slices of the same fold (those that are ranked right in all
@@ -20,6 +23,7 @@ import numpy as np
 import pandas as pd
 
 from hemokit.checks import check_columns, problem
+from hemokit.evaluation.confusion import confusion_scores, of_all_labels, weighted_confusion
 from hemokit.evaluation.papers import baseline_text
 from hemokit.evaluation.reports import build_report, check_judged, check_scores
 from hemokit.evaluation.scores import auroc, average_precision
@@ -46,6 +50,8 @@ def class_report(predictions, *, labels=None, truth="label", predicted="predicti
         DataFrame with `reports.COLUMNS` and the metrics accuracy, balanced_accuracy, macro_f1, micro_f1 and
         recall_<label> of each label; for two labels also auroc and auprc. `positives` counts the slices of that
         label for a recall (of the second label for auroc and auprc), and is missing (NA) for the other metrics.
+        A label of one or two patients leaves balanced_accuracy and macro_f1 without interval, by the rule at the
+        top of this module: the data do not tell how much these vary.
 
     Raises:
         HemokitError: no rows, mixed data sets or splits, a slice twice; a row without true or predicted label, or
@@ -56,19 +62,23 @@ def class_report(predictions, *, labels=None, truth="label", predicted="predicti
     true, called = (one.to_numpy(int) for one in codes)
     scores, folds = _positive_scores(frame, labels), _fold_rows(frame)
 
+    occur = [np.bincount(codes, minlength=len(labels)) for codes in (true, called)]
+
     def statistics(weights):
-        found = confusion_scores(weighted_confusion(true, called, len(labels), weights), labels)
+        confusion = weighted_confusion(true, called, len(labels), weights)
+        found = of_all_labels(confusion_scores(confusion, labels), confusion, *occur)
         if len(labels) == 2:
             found |= _ranking(true == 1, scores, weights, folds)
         return found
 
-    notes = _notes(np.bincount(true, minlength=len(labels)), np.bincount(called, minlength=len(labels)), labels)
+    notes = _notes(*occur, labels)
     if len(labels) == 2:
         notes |= _ranking_notes(true, scores, labels, folds)
     report = build_report(frame, statistics, unit_name="slices", positives=0, notes=notes, **resampling)
     positives = {f"recall_{label}": int((true == place).sum()) for place, label in enumerate(labels)}
     positives |= dict.fromkeys(("auroc", "auprc"), int((true == 1).sum()))
     report["positives"] = report["metric"].map(positives).astype("Int64")
+    report["note"] = [_with_undrawn(row, resampling.get("num_resamples", 1000)) for row in report.itertuples()]
     return report
 
 
@@ -114,50 +124,6 @@ def label_order(values):
     words = [value for value in values if not isinstance(value, Real)]
     numbers = [value for value in values if isinstance(value, Real)]
     return [*sorted(numbers), *sorted(words, key=lambda word: (word != NORMAL, str(word)))]
-
-
-def weighted_confusion(true, called, num_labels, weights):
-    """Confusion matrices of resamples, exact.
-
-    Args:
-        true, called: int arrays (rows,), the numbers of the true and the predicted label.
-        weights: int array (resamples, rows), how often each row stands in each resample.
-
-    Returns:
-        float array (resamples, num_labels, num_labels) of counts; rows are the truth.
-    """
-    from scipy.sparse import csr_array
-
-    cells = (true * num_labels + called, np.arange(len(true)))
-    place = csr_array((np.ones(len(true)), cells), shape=(num_labels**2, len(true)))
-    return (place @ weights.T).T.reshape(-1, num_labels, num_labels)
-
-
-def confusion_scores(confusion, labels):
-    """Accuracy, balanced accuracy, macro F1, micro F1 and the recalls of confusion matrices.
-
-    Args:
-        confusion: array (..., labels, labels) of counts; rows are the truth.
-        labels: their names.
-
-    Returns:
-        dict metric -> float array (...), by the rule at the top of this module; NaN without any slice.
-    """
-    right = np.diagonal(confusion, axis1=-2, axis2=-1)
-    true, called = confusion.sum(axis=-1), confusion.sum(axis=-2)
-    recall, f1 = ratio(right, true), ratio(2 * right, true + called)
-    return {
-        "accuracy": ratio(right.sum(axis=-1), true.sum(axis=-1)),
-        "balanced_accuracy": _mean(recall),
-        "macro_f1": _mean(f1),
-        "micro_f1": ratio(2 * right.sum(axis=-1), (true + called).sum(axis=-1)),
-        **{f"recall_{label}": recall[..., place] for place, label in enumerate(labels)},
-    }
-
-
-def _mean(values):
-    """Mean over the last axis of what is defined; NaN where nothing is."""
-    return ratio(np.nansum(values, axis=-1), (~np.isnan(values)).sum(axis=-1))
 
 
 def _checked(predictions, labels, truth, predicted):
@@ -246,6 +212,16 @@ def _notes(true, called, labels):
 
 def _told(some, labels, what):
     return f"{len(some)} of {len(labels)} labels {what} ({', '.join(some)})" if some else ""
+
+
+def _with_undrawn(row, num_resamples):
+    """The note of one metric, with how many resamples its mean leaves out."""
+    if row.metric not in ("balanced_accuracy", "macro_f1") or not row.undefined:
+        return row.note
+    if "no interval: undefined in" in row.note:
+        return f"{row.note}, where a label was not drawn"
+    told = f"{row.undefined} of {num_resamples} resamples left out, where a label was not drawn"
+    return "; ".join(filter(None, (row.note, told)))
 
 
 def _line(report):
