@@ -34,6 +34,11 @@ def problem(came, expected, remedy, *, file=None, row=None, column=None):
     return HemokitError(f"{start}{came}, but expected {expected}. {remedy}")
 
 
+def counted(number, noun):
+    """A count in words: "1 patient", "0 patients", "1,024 slices"; the plural is the noun and an s."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def check_choice(value, choices, name):
     """Return `value` if it is one of `choices` (any iterable of strings), else raise HemokitError."""
     choices = list(choices)
@@ -41,6 +46,13 @@ def check_choice(value, choices, name):
         listed = ", ".join(repr(choice) for choice in choices)
         raise problem(f"{name} is {value!r}", f"one of {listed}", f"Choose one of these for {name}.")
     return value
+
+
+def check_whole(value, name, least):
+    """`value` as an int; HemokitError unless it is a whole number of at least `least`."""
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
+        raise problem(f"{name} is {value!r}", f"a whole number from {least}", f"Choose another {name}.")
+    return int(value)
 
 
 def check_columns(table, columns, *, file=None):
@@ -75,10 +87,11 @@ def check_binary(values, name):
     ok = (array == 0) | (array == 1)
     if not ok.all():
         wrong = array[~ok].flat[0]
-        hint = (
-            "This looks like a 0/255 mask image: use mask > 127."
-            if (array > 1).any()
-            else "This looks like probabilities: apply a threshold first."
-        )
+        if np.isnan(wrong):
+            hint = "Leave out what has no value."
+        elif (array > 1).any():
+            hint = "This looks like a 0/255 mask image: use mask > 127."
+        else:
+            hint = "This looks like probabilities: apply a threshold first."
         raise problem(f"{name} holds the value {wrong:g}", "only 0 and 1", hint)
     return array.astype(bool)

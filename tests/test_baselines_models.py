@@ -109,7 +109,9 @@ def test_qda_without_width():
     model = ShrunkQDA().fit(rows, labels)
     assert model.left_out_ == ["one", "same"]
     assert np.allclose(model.predict_proba(rows)[:, 2:], 0) and set(model.predict(rows)) == {"a", "b"}
-    with pytest.raises(HemokitError, match="no class has two different training rows"):
+    with pytest.raises(
+        HemokitError, match="QDA found no label with two different training rows, but expected slices that differ"
+    ):
         ShrunkQDA().fit(rows[4:], labels[4:])
     with pytest.raises(HemokitError, match="shrinkage is 0"):
         ShrunkQDA(shrinkage=0).fit(rows, labels)

@@ -101,7 +101,11 @@ def test_it_is_a_transformer():
 @pytest.mark.parametrize(
     "pixels, block, match",
     [
-        (np.zeros((0, 9), np.uint8), 8, "X has shape .0, 9."),
+        (
+            np.zeros((0, 9), np.uint8),
+            8,
+            "X has 0 rows of 9 pixels, but expected at least one slice, of at least one pixel. Look",
+        ),
         (np.zeros(9, np.uint8), 8, "X has shape .9,."),
         (np.zeros((7, 9), int), 8, "X holds int64 values, but expected uint8"),
         (np.zeros((7, 9), np.uint8), 1025, "block is 1025"),

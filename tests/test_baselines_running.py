@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from hemokit.baselines import running
 from hemokit.baselines.features import build_features
 from hemokit.baselines.models import MODELS
-from hemokit.baselines.pixels import read_pixels
+from hemokit.baselines.pixels import Pixels, read_pixels
 from hemokit.baselines.running import check_labels, cross_predict, fit_predict, fold_table
 from hemokit.checks import HemokitError
 from hemokit.datasets import open_dataset
@@ -134,7 +134,9 @@ def test_constant_images_are_allowed(name):
     frame = cross_predict(name, values, labels, patients, **SMALL.get(name, {}))
     assert np.isfinite(frame["probability_normal"]).all()
     if name in ("qda", "pca_knn"):
-        with pytest.raises(HemokitError, match="cannot be fitted|two different training rows"):
+        with pytest.raises(
+            HemokitError, match="^fold 0: (pca_knn cannot be fitted|QDA found no label with two different)"
+        ):
             cross_predict(name, np.zeros_like(values), labels, patients)
     else:
         cross_predict(name, np.zeros_like(values), labels, patients, **SMALL.get(name, {}))
@@ -190,10 +192,40 @@ def test_settings_that_do_not_fit():
         fit_predict("tree", values, labels, np.zeros(60, bool), np.ones(60, bool))
 
 
+@pytest.mark.parametrize(
+    "train, test, match",
+    [
+        (range(50), [59, 60], "test has the row number 60, but expected numbers from 0 to 59"),
+        ([-1, 3], [5], "train has the row number -1"),
+        (range(50), range(49, 60), "1 row in train and in test, from row 49 on, but expected no row in both"),
+        (np.ones(60, bool), np.ones(60, bool), "60 rows in train and in test"),
+        (np.ones(59, bool), [59], "train has shape .59,. and holds bool values, but expected 60 bools, or row numbers"),
+        ([0.5, 1.5], [59], "train has shape .2,. and holds float64 values"),
+    ],
+)
+def test_rows_that_are_refused(train, test, match):
+    """Rows that are not there, and rows of training among those that are predicted, are a sentence each."""
+    values, labels, _ = draw_rows()
+    with pytest.raises(HemokitError, match=match):
+        fit_predict("knn", values, labels, train, test)
+
+
+def test_features_that_are_refused():
+    """Coordinates and pixels of different rows, and pixels of another size than they say, are a sentence each."""
+    values, labels, patients = draw_rows()
+    features = build_features(values)
+    with pytest.raises(HemokitError, match="60 rows of coordinates and 59 rows of pixels"):
+        cross_predict("tree", features._replace(pixels=features.pixels[:59]), labels, patients)
+    with pytest.raises(HemokitError, match="labels has shape .59,. for 60 rows"):
+        fit_predict("tree", features, labels[:59], range(50), range(50, 59))
+    with pytest.raises(HemokitError, match="rows of 81 pixels for slices of height 9 and width 8"):
+        build_features(Pixels(values, 9, 8))
+
+
 def test_sentences_stay_what_they_are(monkeypatch):
     """What is told by hemokit itself is not told again as rows that do not fit."""
     values, labels, patients = draw_rows()
-    with pytest.raises(HemokitError, match="^shrinkage is 0, but expected a number above 0, to 1"):
+    with pytest.raises(HemokitError, match="^fold 0: shrinkage is 0, but expected a number above 0, to 1"):
         cross_predict("qda", values, labels, patients, shrinkage=0)
     monkeypatch.setitem(sys.modules, "xgboost", None)
     with pytest.raises(HemokitError, match="^xgboost is not installed, but expected it. Run: pip install"):

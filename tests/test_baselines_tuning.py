@@ -225,6 +225,28 @@ def test_models_with_their_own_grids(case, name):
         assert tuned.estimator.C == 0.01 and tuned.settings == {} and len(tuned.trials) == 1
 
 
+def test_fixed_settings_leave_the_grid(case):
+    """A setting that is given is not searched for; the rest of the model's own grid is."""
+    tuned = tune("knn", *case, num_folds=2, n_neighbors=3)
+    assert tuned.settings == {} and tuned.estimator.n_neighbors == 3 and len(tuned.trials) == 1
+    tuned = tune("tree", *case, num_folds=2, max_depth=2)
+    assert list(tuned.settings) == ["min_samples_leaf"] and tuned.estimator.max_depth == 2
+    frame = cross_predict_tuned("knn", *case, num_folds=2, inner_folds=2, n_neighbors=3)
+    assert frame.attrs["settings"] == {0: {"n_neighbors": 3}, 1: {"n_neighbors": 3}}
+    plain = cross_predict("knn", *case, num_folds=2, n_neighbors=3)
+    assert frame["prediction"].equals(plain["prediction"])
+
+
+@pytest.mark.parametrize("function", [tune, cross_predict_tuned])
+def test_fixed_settings_in_the_grid_are_refused(case, function, monkeypatch):
+    """What is fixed and searched for at once is told before the first fit."""
+    monkeypatch.setattr(KNeighborsClassifier, "fit", None)
+    with pytest.raises(
+        HemokitError, match="^'n_neighbors' is fixed at 3 and in the grid, but expected a setting in one"
+    ):
+        function("knn", *case, grid=GRID, n_neighbors=3)
+
+
 def test_dummy_has_nothing_to_tune(case):
     """The dummies have an empty grid: one trial, by every method; always one label is one of three in balance."""
     for method in ("grid", "halving", "tpe"):
@@ -427,6 +449,24 @@ def test_progress(case, capsys, method, unit):
     cross_predict_tuned("knn", *case, progress=True, **{**how, "num_folds": 3})
     told = capsys.readouterr().err
     assert "knn: 100%" in told and "3/3" in told and method not in told
+
+
+@pytest.mark.parametrize("method", ["grid", "halving"])
+def test_no_warnings_of_scores(case, method):
+    """Settings that are fitted but cannot predict do not fill the screen; the trial's note tells."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        grid = {"n_neighbors": [3, 5, 60, 70]}  # 60 of 48 training rows
+        tuned = tune("knn", *case, grid=grid, num_folds=2, method=method)
+    assert tuned.settings["n_neighbors"] in (3, 5)
+    assert "no score in 2 of 2 folds" in set(tuned.trials["note"])
+
+
+def test_constant_images_are_one_sentence(case):
+    """The reason that no setting has a score is told without the name of an exception."""
+    _, labels, table = case
+    with pytest.raises(HemokitError, match="has a score .not fitted: QDA found no label with two different"):
+        tune("qda", np.zeros((96, 72), np.uint8), labels, table, num_folds=2)
 
 
 def test_no_warnings_of_fits(case):

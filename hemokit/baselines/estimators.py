@@ -68,7 +68,8 @@ class ShrunkQDA(ClassifierMixin, BaseEstimator):
         self.parts_ = [self._fit_class(X[y == label]) for label in self.classes_]
         self.left_out_ = [label for label, part in zip(self.classes_, self.parts_, strict=True) if part is None]
         if len(self.left_out_) == len(self.classes_):
-            raise problem("no class has two different training rows", "one that does", "Use more slices.")
+            came = "QDA found no label with two different training rows"
+            raise problem(came, "slices that differ", "Look at the slices: are all of one color, or copies of one?")
         return self
 
     def decision_function(self, X):

@@ -46,8 +46,11 @@ def build_features(pixels, *, tree_size=TREE_SIZE):
         `Features`.
 
     Raises:
-        HemokitError: as `ExactRotation.fit`: no rows, NaN, another type than uint8 and floats.
+        HemokitError: as `ExactRotation.fit`: no rows, NaN, another type than uint8 and floats; `Pixels` whose rows
+            are not of height * width pixels.
     """
+    if isinstance(pixels, Pixels):
+        _check_size(pixels)
     values = pixels.values if isinstance(pixels, Pixels) else np.asarray(pixels)
     rotation = ExactRotation().fit(values)
     small = small_pixels(pixels, tree_size) if isinstance(pixels, Pixels) else _as_floats(values)
@@ -55,8 +58,14 @@ def build_features(pixels, *, tree_size=TREE_SIZE):
 
 
 def as_features(features):
-    """`Features` as they are; of `Pixels` or a matrix they are built."""
-    return features if isinstance(features, Features) else build_features(features)
+    """`Features` as they are; of `Pixels` or a matrix they are built. HemokitError where its parts differ in rows."""
+    if not isinstance(features, Features):
+        return build_features(features)
+    rows = len(features.coordinates), len(features.pixels)
+    if rows[0] != rows[1]:
+        came = f"the features have {rows[0]} rows of coordinates and {rows[1]} rows of pixels"
+        raise problem(came, "the same slices in both", "Build them anew with build_features.")
+    return features
 
 
 def small_pixels(pixels, size=TREE_SIZE):
@@ -70,6 +79,13 @@ def small_pixels(pixels, size=TREE_SIZE):
         image = _as_floats(row).reshape(pixels.height, pixels.width)
         small[place] = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA).ravel()
     return small
+
+
+def _check_size(pixels):
+    shape = np.shape(pixels.values)
+    if len(shape) == 2 and shape[1] != pixels.height * pixels.width:
+        came = f"rows of {shape[1]} pixels for slices of height {pixels.height} and width {pixels.width}"
+        raise problem(came, f"{pixels.height * pixels.width} pixels in a row", "Give the size that was flattened.")
 
 
 def _as_floats(values):

@@ -136,8 +136,11 @@ def _part(rows, start, block):
 def _checked(X, block):
     """`X` as a (memory-mapped) array of pixels, or HemokitError."""
     X = np.asarray(X)
-    if X.ndim != 2 or 0 in X.shape:
-        raise problem(f"X has shape {X.shape}", "(rows, pixels), at least one of each", "Flatten the slices first.")
+    if X.ndim != 2:
+        raise problem(f"X has shape {X.shape}", "(rows, pixels)", "Flatten the slices first.")
+    if 0 in X.shape:
+        expected, remedy = "at least one slice, of at least one pixel", "Look at what chose the slices before."
+        raise problem(f"X has {X.shape[0]} rows of {X.shape[1]} pixels", expected, remedy)
     if X.dtype != np.uint8 and X.dtype.kind != "f":
         raise problem(f"X holds {X.dtype} values", "uint8 from 0 to 255, or floats", "Convert it to one of these.")
     if not isinstance(block, int | np.integer) or block < 1 or (X.dtype == np.uint8 and block > BLOCK):

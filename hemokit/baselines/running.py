@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from hemokit.baselines.features import as_features
 from hemokit.baselines.models import model_named
-from hemokit.checks import HemokitError, check_columns, problem
+from hemokit.checks import HemokitError, check_columns, counted, problem
 from hemokit.labels import ANY
 from hemokit.leaks import check_patients
 from hemokit.progress import progress_bar
@@ -43,7 +43,8 @@ def cross_predict(
         labels: one for each row: strings, whole numbers or bools, at least two different ones.
         patients: a slice table of the same rows, whose ids go into the result, whose column `fold` is used where it
             has one and whose column `any` deals patients evenly (see `splits.folds_by_patient`); or patient ids
-            alone, strings: then the patients with any other label than the most frequent are dealt evenly.
+            alone, strings: then the patients with any other label than the most frequent are dealt evenly, and the
+            result has no slice ids, without which `class_report` and `model_table` do not judge: pass the table.
         num_folds, seed: of the folds (not used where the table has its own); the seed is the model's too.
         progress: True or False; None shows a bar for much work.
         choose: None, or a function that takes the training rows of a fold (bool array) and returns a dict of
@@ -65,13 +66,15 @@ def cross_predict(
 
     Raises:
         HemokitError: numbers of rows that differ, fewer patients than folds, one label only, missing labels or
-            patient ids, NaN in features, and what a model cannot be fitted with.
+            patient ids, NaN in features, and what a model cannot be fitted with, with the fold.
     """
     model, features = model_named(model_name), as_features(features)
     labels = check_labels(labels, len(features.coordinates))
     frame = fold_table(labels, patients, num_folds=num_folds, seed=seed)
     classes, folds = np.unique(labels), frame["fold"].to_numpy()
-    model(**settings)  # a wrong setting is told before the first fit
+    estimator = model(**settings)  # a wrong setting is told before the first fit
+    if hasattr(estimator, "check_installed"):
+        estimator.check_installed()
     probability, prediction = np.zeros((len(labels), len(classes))), labels.copy()
     score = probability.copy()
     notes = list(_notes_on_patients(labels, frame["patient_id"]))
@@ -80,7 +83,10 @@ def cross_predict(
         test = folds == fold
         own, told = ({}, ()) if choose is None else choose(~test)
         chosen[int(fold)] = {**settings, **own}
-        fitted = fit_predict(model_name, features, labels, ~test, test, seed=seed, **chosen[int(fold)])
+        try:
+            fitted = fit_predict(model_name, features, labels, ~test, test, seed=seed, **chosen[int(fold)])
+        except HemokitError as error:
+            raise type(error)(f"fold {fold}: {error}") from error
         prediction[test], probability[test], score[test] = fitted.prediction, fitted.probability, fitted.score
         notes += [f"fold {fold}: {note}" for note in (*told, *fitted.notes)]
     frame.insert(frame.columns.get_loc("fold"), "split", "folds")
@@ -97,16 +103,19 @@ def fit_predict(model_name, features, labels, train, test, *, seed=0, **settings
 
     Args:
         model_name, features, labels, seed, **settings: as `cross_predict`.
-        train, test: bool arrays (n,) or row numbers.
+        train, test: bool arrays (n,) or row numbers from 0; no row may be in both.
 
     Returns:
         `Fitted`; its probabilities have a column for every label of `labels`, sorted, 0 where training has none. With
         one label in training there is no fit: that label is predicted, and estimator is None.
 
     Raises:
-        HemokitError: no training rows, and what the model cannot be fitted with.
+        HemokitError: no training rows; rows that are not there, or in both; another number of labels than rows; and
+            what the model cannot be fitted with.
     """
     model, features, labels = model_named(model_name), as_features(features), np.asarray(labels)
+    _check_one_each(labels, len(features.coordinates))
+    train, test = _two_parts(train, test, len(labels))
     matrix, classes, known = features.of(model.needs), np.unique(labels), np.unique(labels[train])
     probability = np.zeros((len(labels[test]), len(classes)))
     notes = [f"no training row is {label!r}: probability 0" for label in classes.tolist() if label not in known]
@@ -162,9 +171,7 @@ def fold_table(labels, patients, *, num_folds=5, seed=0):
 
 def check_labels(labels, num_rows):
     """Labels as an array of strings or whole numbers, or HemokitError: missing ones, another length, one label only."""
-    if np.ndim(labels) != 1 or len(labels) != num_rows:
-        came = f"labels has shape {np.shape(labels)} for {num_rows} rows"
-        raise problem(came, "one label for each row", "Take them from the table that was read.")
+    _check_one_each(labels, num_rows)
     series = pd.Series(list(labels), dtype=object)
     if series.isna().any():
         raise problem(f"{int(series.isna().sum())} labels are missing", "one for each row", "Leave these rows out.")
@@ -179,6 +186,35 @@ def check_labels(labels, num_rows):
         came = f"all {num_rows} labels are {array.tolist()[0]!r}" if num_rows else "there are no rows"
         raise problem(came, "at least two different labels", "Choose another target, or more patients.")
     return array
+
+
+def _check_one_each(labels, num_rows):
+    if np.ndim(labels) != 1 or len(labels) != num_rows:
+        came = f"labels has shape {np.shape(labels)} for {num_rows} rows"
+        raise problem(came, "one label for each row", "Take them from the table that was read.")
+
+
+def _two_parts(train, test, total):
+    """The row numbers of both parts: two int arrays; HemokitError where a row is not there, or in both."""
+    parts = {"train": np.asarray(train), "test": np.asarray(test)}
+    for name, rows in parts.items():
+        if (
+            rows.ndim != 1
+            or (rows.dtype == bool and len(rows) != total)
+            or (rows.size and rows.dtype.kind not in "bui")
+        ):
+            came = f"{name} has shape {rows.shape} and holds {rows.dtype} values"
+            raise problem(came, f"{total} bools, or row numbers", "Write patients != one for train, and == for test.")
+        parts[name] = np.flatnonzero(rows) if rows.dtype == bool else rows.astype(int)
+        wrong = parts[name][(parts[name] < 0) | (parts[name] >= total)]
+        if len(wrong):
+            came = f"{name} has the row number {wrong[0]}"
+            raise problem(came, f"numbers from 0 to {total - 1}", "Take them from the same rows as the features.")
+    both = np.intersect1d(*parts.values())
+    if len(both):
+        came = f"{counted(len(both), 'row')} in train and in test, from row {both[0]} on"
+        raise problem(came, "no row in both", "What was trained on tells nothing about new slices: split by patient.")
+    return parts["train"], parts["test"]
 
 
 def _is_whole(label):

@@ -19,8 +19,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from hemokit.checks import check_choice, problem
-from hemokit.evaluation.classes import confusion_scores, weighted_confusion
+from hemokit.checks import HemokitError, check_choice, problem
+from hemokit.evaluation.confusion import confusion_scores, weighted_confusion
 from hemokit.evaluation.scores import auroc, average_precision
 from hemokit.progress import progress_bar
 
@@ -97,7 +97,8 @@ def search_settings(task, grid, *, method="grid", num_trials=None, seed=0, progr
     with warnings.catch_warnings():  # what these say, the trials and the last fit say too
         for message in (
             ".*fits failed",
-            "One or more of the test scores",
+            "One or more of the (test|train) scores",
+            "Scoring failed",
             ".*failed to converge",
             ".*did not converge",
         ):
@@ -292,6 +293,7 @@ def _failed(settings, task, error):
 
 
 def _last_line(error):
-    """What scikit-learn says last: the first failed fit's own error."""
+    """What scikit-learn says last: the first failed fit's own error; of hemokit's, the sentence alone."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
+    own = f"{HemokitError.__module__}.{HemokitError.__qualname__}: "
+    return lines[-1].removeprefix(own) if lines else type(error).__name__

@@ -50,14 +50,15 @@ def tune(
         scoring: "balanced_accuracy", "macro_f1", "accuracy", "micro_f1" (the accuracy again), and for two labels
             "auroc" and "auprc" of the second one ("normal" is the first). Accuracy is the choice that rewards
             dropping rare labels.
-        grid: dict setting -> values to try; None takes the model's own. The dummies have none: one trial.
+        grid: dict setting -> values to try; None takes the model's own, without the settings that are fixed. The
+            dummies have none: one trial.
         num_folds, seed: of the folds by patient; the seed is the model's and the search's too.
         num_trials: of "tpe"; None takes 30.
         num_jobs: processes for the fits; -1 takes all cores.
         dask_client: a `distributed.Client` or the address of its scheduler: the fits run there. The outcome is the
             same with any number of processes and with a cluster.
         progress: True or False; None shows one bar on a terminal.
-        **settings: of the model, fixed.
+        **settings: of the model, fixed: not searched for.
 
     Returns:
         `Tuned`. Of equal scores the first trial wins. A fold whose rows cannot be ranked, because they have one label
@@ -65,7 +66,7 @@ def tune(
 
     Raises:
         HemokitError: rows of the split "test"; as `cross_predict` and `search_settings`; a fold with one label in
-            training; a ranking of more than two labels.
+            training; a ranking of more than two labels; a setting that is fixed and in `grid`.
     """
     features = as_features(features)
     labels = check_labels(labels, len(features.coordinates))
@@ -142,7 +143,7 @@ def _task(model_name, features, labels, patients, *, grid, scoring, num_folds, s
     check_choice(scoring, SCORINGS, "scoring")
     _check_no_test_rows(patients)
     model = model_named(model_name)
-    grid = check_grid(model.grid if grid is None else grid)
+    grid = _grid_beside(settings, model, grid)
     model(**{**settings, **{name: values[0] for name, values in grid.items()}})  # a wrong name is told first
     estimator = model(seed=seed, num_pixels=features.num_pixels if model.needs == "coordinates" else None, **settings)
     numbers = fold_table(labels, patients, num_folds=num_folds, seed=seed)["fold"].to_numpy()
@@ -157,6 +158,17 @@ def _task(model_name, features, labels, patients, *, grid, scoring, num_folds, s
     left_out = len(folds) - len(kept)
     notes = [f"{left_out} of {len(folds)} folds have one label alone: no {scoring}, left out"] if left_out else []
     return Task(estimator, features.of(model.needs), labels, kept, score), grid, notes
+
+
+def _grid_beside(fixed, model, grid):
+    """What is searched beside the settings that are fixed."""
+    if grid is None:
+        return check_grid({name: values for name, values in model.grid.items() if name not in fixed})
+    both = [name for name in check_grid(grid) if name in fixed]
+    if both:
+        came = f"{both[0]!r} is fixed at {fixed[both[0]]!r} and in the grid"
+        raise problem(came, "a setting in one place", "Take it out of the grid, or do not fix it.")
+    return check_grid(grid)
 
 
 def _ranked(folds, labels, scoring):
