@@ -42,6 +42,6 @@ def one_score(X, y, patients):
 
 CASES = {
     "q04_1": Case(given=(GRAM,), wrong=(DISTANCES, GRAM, np.diag(GRAM)[:, None] - 2 * GRAM, DISTANCES.tolist()[:2])),
-    "q04_2": Case(given=(0.4, 0.9), wrong=(0.5, 0.1, 0.1 / 0.4, 0.4 / (0.4 + 0.1))),
+    "q04_2": Case(given=(0.4, 0.9), wrong=(0.5, 0.1, 0.1 / 0.4, 0.4 / (0.4 + 0.1), 0.21)),
     "q04_3": Case(wrong=(pipeline_by_slice, chosen_before, scaled_before, always_normal, one_score)),
 }
