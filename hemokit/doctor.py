@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from hemokit.checks import HemokitError
+from hemokit.checks import HemokitError, counted
 
 NEEDED = {"": "hemokit needs", "lessons": "the lessons need"}  # extras without which the course does not run
 WANTED = {
@@ -204,7 +204,7 @@ def check_data(roots):
         except HemokitError as error:
             yield Finding(f"data {root}", str(error), fix)
         else:
-            found = f"{len(table):,} slices, {table['patient_id'].nunique()} patients"
+            found = f"{counted(len(table), 'slice')}, {counted(table['patient_id'].nunique(), 'patient')}"
             yield Finding(f"data {root}", f"{table['dataset'].iloc[0]}: {found}" if len(table) else "no slices")
 
 

@@ -4,7 +4,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hemokit.checks import HemokitError, check_binary, check_choice, check_columns, check_same_shape, problem
+from hemokit.checks import (
+    HemokitError,
+    check_binary,
+    check_choice,
+    check_columns,
+    check_same_shape,
+    check_whole,
+    counted,
+    problem,
+)
 
 
 def test_problem_has_three_clauses_and_the_place():
@@ -70,3 +79,16 @@ def test_check_binary_of_nothing():
     """An empty array is fine."""
     assert check_binary(np.zeros((0, 8)), "mask").shape == (0, 8)
     assert check_binary(np.zeros(0, object), "mask").dtype == bool
+
+
+def test_counts_in_words():
+    """One has no s, and thousands have a comma."""
+    assert [counted(n, "row") for n in (0, 1, 2, 1024)] == ["0 rows", "1 row", "2 rows", "1,024 rows"]
+
+
+@pytest.mark.parametrize("value", [-1, 2.0, True, "3"])
+def test_whole_numbers(value):
+    """A whole number of at least the least is given back as an int; others are refused."""
+    assert check_whole(np.int64(7), "epochs", 7) == 7
+    with pytest.raises(HemokitError, match="epochs is .* a whole number from 0"):
+        check_whole(value, "epochs", 0)

@@ -161,6 +161,26 @@ def test_all_folds(root, tmp_path, capsys):
     assert "Fold 2 of 3" in said and "All 3 folds together" in said and "Each fold's own threshold" in said
 
 
+def test_wrong_arguments_bring_no_keras(tmp_path):
+    """What is wrong is said at once: Keras and TensorFlow, which take seconds, are not imported for it."""
+    code = "import sys; from hemokit.__main__ import main; main(sys.argv[1:]); print('MODULES', *sys.modules)"
+    for arguments in (["train", "--loss", "focal"], ["predict", str(tmp_path), "--data", "x", "--out", "y"]):
+        command = [sys.executable, "-c", code, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=200)
+        assert done.stderr.startswith("hemokit: ") and done.stderr.count("\n") == 1
+        assert not {"keras", "tensorflow", "torch", "jax"} & set(done.stdout.split("MODULES")[1].split())
+
+
+@needs_tensorflow
+@pytest.mark.slow
+def test_another_number_of_epochs(run, root, capsys):
+    """The cosine ends with the last epoch: what was asked for and what was made, and what can be done about it."""
+    again = [*TINY, "--epochs", "2", "--fractions", "0.34,0.33,0.33"]
+    assert main(["train", "--data", str(root), "--out", str(run[0]), *again]) == 2
+    said = capsys.readouterr().err
+    assert "epochs is 2 and was 1" in said and "choose another folder, or delete this one to start anew" in said
+
+
 @needs_tensorflow
 @pytest.mark.slow
 def test_evaluate_brings_no_keras(run):
@@ -185,7 +205,10 @@ def test_evaluate_brings_no_keras(run):
         (["train", "--patients", "4", "--folds", "5"], "4 patients for 5 folds, but expected at least one patient a"),
         (["predict", "x"], "Missing option '--data'."),
         (["evaluate"], "Missing argument 'DIR'."),
-        (["evaluate", "/nowhere"], "/nowhere: there are no predictions"),
+        (["evaluate", "/nowhere"], "/nowhere: there is no such folder, but expected the folder that hemokit train or"),
+        (["predict", "/nowhere", "--data", "x", "--out", "y"], "/nowhere: there is no such folder, but expected the f"),
+        (["predict", ".", "--data", "/nowhere", "--out", "y"], "/nowhere: there is no such folder, but expected the f"),
+        (["train", "--data", "/nowhere"], "/nowhere: there is no such folder, but expected the folder of a data set"),
     ],
 )
 def test_bad_input_is_one_sentence(arguments, sentence, capsys):
@@ -195,7 +218,6 @@ def test_bad_input_is_one_sentence(arguments, sentence, capsys):
     assert said.err.startswith(f"hemokit: {sentence}") and said.err.count("\n") == 1 and said.out == ""
 
 
-@needs_tensorflow
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -215,8 +237,9 @@ def test_bad_input_is_one_sentence(arguments, sentence, capsys):
     ],
 )
 def test_train_refuses(arguments, sentence, root, tmp_path, capsys, monkeypatch):
-    """Names that are none, windows that the JPGs do not show, sizes that do not halve: before any data are read."""
+    """Names that are none, windows that the JPGs do not show, sizes that do not halve: before data, before Keras."""
     monkeypatch.setattr("hemokit.runs.data.open_data", None)
+    monkeypatch.setattr("hemokit.cli.models._keras_at_hand", None)
     assert main(["train", "--data", str(root), "--out", str(tmp_path / "run"), *arguments]) == 2
     said = capsys.readouterr().err
     assert said.startswith(f"hemokit: {sentence}") and said.count("\n") == 1 and not (tmp_path / "run").exists()

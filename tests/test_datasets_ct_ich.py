@@ -51,12 +51,12 @@ def test_ages(jpg, nifti):
     assert open_dataset(jpg)["age_years"].unique().tolist() == [0.583333333, 18]
     table = open_dataset(nifti)
     assert table["age_years"].unique().tolist() == [0.5, 18]
-    assert "2 rows of Patient_demographics.csv are about no single patient" in noted(table)
+    assert "2 rows of Patient_demographics.csv without a patient's number (a total or a remark" in noted(table)
 
 
 def test_demographics_of_absent_patients(jpg):
     """Patient 130 has no images here: that is noted and makes no slices."""
-    assert "1 patients of patient_demographics.csv have no slices here" in noted(open_dataset(jpg))
+    assert "1 patient of patient_demographics.csv without slices here" in noted(open_dataset(jpg))
 
 
 def test_missing_and_blank_demographics(jpg):

@@ -195,7 +195,7 @@ def test_missing_folds_are_told(tmp_path):
         write_predictions(pd.concat(frames, ignore_index=True), tmp_path / f"fold_{fold}")
         (tmp_path / f"fold_{fold}" / "run.json").write_text(json.dumps(record))
     (tmp_path / "fold_3").mkdir()
-    said = "2 of 4 folds are missing (fold_1, fold_3): their patients are not in here."
+    said = "Missing of 4 folds: 2 (fold_1, fold_3). Their patients are not in here."
     judgement = judge(read_parts(tmp_path), num_resamples=100)
     assert said in facts_lines(judgement) and said in report_text(judgement)
     assert not read_parts(tmp_path / "fold_0")[0].missing
@@ -264,7 +264,7 @@ def test_validation_rows_alone_are_not_scored(tmp_path):
     write_predictions(predictions_of(split="validation"), tmp_path)
     with pytest.raises(HemokitError, match="rows of validation alone, but expected test rows"):
         judge(read_parts(tmp_path))
-    with pytest.raises(HemokitError, match="there are no predictions"):
+    with pytest.raises(HemokitError, match="there is no such folder, but expected the folder that hemokit train or"):
         read_parts(tmp_path / "none")
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from hemokit.checks import counted
 from hemokit.cli.interrupts import Interrupted
 from hemokit.cli.options import FOLDER, SEED, whole_number
 
@@ -50,7 +51,7 @@ def phantom(
     from hemokit.datasets.phantom import write_phantom
 
     write_phantom(out, layout=layout, num_patients=patients, image_size=size, seed=seed, progress=sys.stderr.isatty())
-    print(f"Wrote {patients} synthetic patients ({layout}, {size}x{size}, seed {seed}) to {out}")
+    print(f"Wrote {counted(patients, 'synthetic patient')} ({layout}, {size}x{size}, seed {seed}) to {out}")
 
 
 def run(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hemokit.checks import problem
+from hemokit.checks import counted, problem
 from hemokit.cli.options import FILE, FOLDER, PLAIN, help_without_command
 
 app = typer.Typer(**PLAIN)
@@ -47,7 +47,7 @@ def check_data(
 
     if write_checksums is not None:
         sums = integrity.write_checksums(root, write_checksums)
-        print(f"Wrote {len(sums)} checksums to {write_checksums}")
+        print(f"Wrote {counted(len(sums), 'checksum')} to {write_checksums}")
     findings = integrity.check_root(root, checksums=checksums)
     for finding in findings:
         print(finding)

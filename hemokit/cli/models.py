@@ -49,16 +49,16 @@ def train(
     """
     chosen = {"fractions": fractions, "fold": fold, "num_folds": num_folds}
     options.check_together(root=root, patients=patients, folds=folds, **chosen)
-    with _keras_at_hand():
-        from hemokit.runs import training
-        from hemokit.runs.settings import Recipe
+    from hemokit.runs.settings import Recipe, check_plan
 
     recipe = Recipe(
         image_size, batch_size, epochs, tuple(windows or ()), augmentation, loss, learning_rate, schedule, balance,
         precision, seed, filters, batch_norm, tensorboard,
     )  # fmt: skip
     split = {"fractions": fractions or FRACTIONS, "fold": fold, "num_folds": num_folds or 5}
-    training.check_plan(recipe, root, **split)
+    check_plan(recipe, root, **split)
+    with _keras_at_hand():
+        from hemokit.runs import training
     try:
         data = _open_data(root, patients or options.PATIENTS)
         if folds is not None:
@@ -82,11 +82,15 @@ def predict(
     that the model was trained with. A JPG shows only the one it was saved through (CT-ICH brain: level 40, width 120).
     For education only, not a medical device.
     """
-    with _keras_at_hand():
-        from hemokit.runs.prediction import predict_folder, read_run, summary_lines
+    from hemokit.datasets import find_dataset
     from hemokit.runs.data import open_data
+    from hemokit.runs.judging_facts import check_folder
     from hemokit.tables import account
 
+    check_folder(run_dir, "the folder that hemokit train wrote")
+    find_dataset(root)  # what is wrong with the paths is said before Keras comes, which takes long
+    with _keras_at_hand():
+        from hemokit.runs.prediction import predict_folder, read_run, summary_lines
     facts = read_run(run_dir)[1]
     data = open_data(root)
     print(f"Data: {data.described}. {NOTICE}")

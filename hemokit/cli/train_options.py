@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from hemokit.checks import problem
+from hemokit.checks import counted, problem
 from hemokit.cli.options import FOLDER, SEED, decimal, numbers, whole_number
 
 PATIENTS = 40
@@ -60,5 +60,5 @@ def check_together(*, root, patients, fractions, fold, num_folds, folds):
         raise problem("--data and --patients", "one of them", "--patients is the size of the phantom, without --data.")
     parts = folds or (fold is not None and (num_folds or 5)) or 0
     if root is None and (patients or PATIENTS) < parts:
-        came = f"{patients or PATIENTS} patients for {parts} folds"
+        came = f"{counted(patients or PATIENTS, 'patient')} for {parts} folds"
         raise problem(came, "at least one patient a fold", "Take more --patients, or fewer folds.")

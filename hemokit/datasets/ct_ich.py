@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from hemokit.checks import problem
+from hemokit.checks import counted, problem
 from hemokit.formats.bounded import library_errors
 from hemokit.formats.csv_files import flag_column, float_column, integer_column, read_csv
 from hemokit.labels import ANY, LABELS, SUBTYPES
@@ -114,7 +114,8 @@ def read_demographics(path):
         row = int(wrong.index[0])
         raise problem(came, "a patient's number in plain digits", remedy, file=path, row=row, column=number)
     summaries = len(others)
-    notes = (f"{summaries} rows of {path.name} are about no single patient and were not used",) if summaries else ()
+    told = f"{counted(summaries, 'row')} of {path.name} without a patient's number (a total or a remark below the list)"
+    notes = (f"{told}: not used, and no patient is lost by it",) if summaries else ()
     ids = [patient_name(value) for value in integer_column(patients, number)]
     if len(set(ids)) < len(ids):
         again = next(i for i, name in enumerate(ids) if name in ids[:i])
@@ -166,9 +167,10 @@ def join_demographics(rows, path):
     here = set(rows["patient_id"])
     absent, unknown = sorted(set(people.index) - here), sorted(here - set(people.index))
     if absent:
-        notes += (f"{len(absent)} patients of {path.name} have no slices here",)
+        notes += (f"{counted(len(absent), 'patient')} of {path.name} without slices here",)
     if unknown and len(people):
-        notes += (f"{len(unknown)} patients are not in {path.name} ({', '.join(unknown[:3])}): no age, no sex",)
+        listed = ", ".join(unknown[:3])
+        notes += (f"{counted(len(unknown), 'patient')} not in {path.name} ({listed}): no age, no sex",)
     return rows.join(people, on="patient_id"), notes
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from hemokit.checks import problem
+from hemokit.checks import counted, problem
 from hemokit.datasets import find_dataset, open_dataset
 from hemokit.datasets.phantom import phantom_root
 from hemokit.labels import ANY
@@ -48,7 +48,7 @@ def open_data(root=None, *, patients=40, progress=None):
         raise problem(f"no slice can be used ({account(table)})", "at least one", "See what was left out, and why.")
     synthetic = is_phantom(inside)
     known = table["patient_id"].dropna().nunique()
-    count = f"{known} patients" if known else f"{len(table)} slices of unknown patients"
+    count = counted(known, "patient") if known else f"{counted(len(table), 'slice')} of unknown patients"
     described = f"{'a synthetic phantom' if synthetic else 'real data'} ({layout}, {count})"
     return Data(table, layout, synthetic, described)
 
@@ -122,6 +122,6 @@ def split_lines(table):
     lines = []
     for name in SPLITS:
         rows = table[table["split"] == name]
-        counts = f"{rows['patient_id'].nunique():>4} patients, {len(rows):>6} slices"
-        lines.append(f"  {name:<10} {counts}, {int(rows[ANY].sum()):>5} with hemorrhage")
+        patients, slices = counted(rows["patient_id"].nunique(), "patient"), counted(len(rows), "slice")
+        lines.append(f"  {name:<10} {patients:>13}, {slices:>13}, {int(rows[ANY].sum()):>5} with hemorrhage")
     return lines

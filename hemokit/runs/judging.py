@@ -9,7 +9,7 @@ import pandas as pd
 from hemokit import evaluation
 from hemokit.checks import HemokitError, check_columns, problem
 from hemokit.predictions import NUM_BINS, read_predictions
-from hemokit.runs.judging_facts import SCORE, Facts, choose_on_validation, planned_folds, read_facts
+from hemokit.runs.judging_facts import SCORE, Facts, check_folder, choose_on_validation, planned_folds, read_facts
 
 CALLS = "probability_called"  # 1.0 where the slice score reaches its threshold
 CALLED = ("sensitivity", "specificity", "precision", "f1", "accuracy", "balanced_accuracy")
@@ -60,6 +60,7 @@ def read_parts(folder, *, threshold=None):
         HemokitError: nothing there, or both; a damaged file; no threshold, and no validation rows to choose it on.
     """
     folder = Path(folder)
+    check_folder(folder, "the folder that hemokit train or hemokit predict wrote")
     folds = sorted(folder.glob("fold_*/predictions.csv"), key=lambda path: (len(path.parent.name), path.parent.name))
     places = [path.parent for path in folds] if not (folder / "predictions.csv").is_file() else [folder]
     if folds and places == [folder]:

@@ -8,7 +8,7 @@ from numbers import Real
 from pathlib import Path
 from typing import NamedTuple
 
-from hemokit.checks import problem
+from hemokit.checks import counted, problem
 from hemokit.files import write_whole
 from hemokit.predictions import NOTICE, write_predictions
 from hemokit.thresholds import choose_threshold, search_threshold
@@ -34,6 +34,13 @@ class Facts(NamedTuple):
     data: str = ""
 
 
+def check_folder(folder, expected):
+    """Raise HemokitError where there is no such folder; `expected` says which one is meant."""
+    if not Path(folder).is_dir():
+        came = "there is a file" if Path(folder).exists() else "there is no such folder"
+        raise problem(came, expected, "Check the path.", file=folder)
+
+
 def choose_on_validation(predictions, facts):
     """Choose both thresholds (highest F1) on the validation rows of a predictions frame.
 
@@ -55,7 +62,8 @@ def choose_on_validation(predictions, facts):
         raise problem(came, "validation rows with hemorrhage, to choose the threshold on", remedy)
     pixels = choose_threshold(rows)
     slices = search_threshold(rows["any"].to_numpy(), rows[SCORE].to_numpy(float), split="validation")
-    where = f"{len(rows)} validation slices of {rows['patient_id'].nunique()} patients (highest F1)"
+    patients = counted(rows["patient_id"].nunique(), "patient")
+    where = f"{counted(len(rows), 'validation slice')} of {patients} (highest F1)"
     return facts._replace(threshold=pixels.threshold, slice_threshold=slices.threshold, chosen_on=where), pixels
 
 

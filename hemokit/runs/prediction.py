@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from hemokit.batches import SliceBatches
-from hemokit.checks import problem
+from hemokit.checks import counted, problem
 from hemokit.evaluation import show_interval, slice_report
 from hemokit.labels import ANY
 from hemokit.predictions import read_predictions
@@ -95,12 +95,12 @@ def _predict(model, table, shape):
 def summary_lines(predictions):
     """How well slices with and without hemorrhage are told apart, where both are there: lines of text."""
     truth = predictions[ANY].to_numpy(int)
-    counts = f"{len(predictions)} slices, {int(truth.sum())} labelled as hemorrhage"
+    counts = f"{counted(len(predictions), 'slice')}, {int(truth.sum())} labelled as hemorrhage"
     if not 0 < truth.sum() < len(truth):
         return [f"{counts}: no AUROC, because all are of one kind."]
     known = predictions["patient_id"].notna().all()
     report = slice_report(predictions, score=SCORE, unit="patient_id" if known else "slice_id")
     row = report.set_index("metric").loc["auroc"]
-    by = f"interval by patient, {row['patients']} patients" if known else "interval by slice: too narrow"
+    by = f"interval by patient, {counted(row['patients'], 'patient')}" if known else "interval by slice: too narrow"
     shown = show_interval(row["estimate"], row["low"], row["high"])
     return [f"Slice AUROC {shown} ({counts}; {by}; 95 %, seed {row['seed']}). {row['note']}".rstrip()]

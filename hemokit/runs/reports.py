@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from hemokit import evaluation
-from hemokit.checks import problem
+from hemokit.checks import counted, problem
 from hemokit.files import write_whole_folder
 from hemokit.predictions import NOTICE
 from hemokit.runs.figures import alt_text, draw_picture, pictures
@@ -27,11 +27,12 @@ def facts_lines(judgement):
     lines = [f"{NOTICE[0].upper()}{NOTICE[1:]}.", ""]
     lines += [f"Trained on: {text}" for text in sorted({one.trained_on for one in facts if one.trained_on})]
     judged = sorted({one.judged_on for one in facts if one.judged_on}) or [f"data of the layout {judgement.data}"]
-    lines.append(f"Judged on: {'; '.join(judged)}: {len(frame)} slices of {known} patients, {splits}")
+    counts = f"{counted(len(frame), 'slice')} of {counted(known, 'patient')}"
+    lines.append(f"Judged on: {'; '.join(judged)}: {counts}, {splits}")
     if judgement.parts[0].missing:
         missing, count = judgement.parts[0].missing, judgement.parts[0].num_folds
         names = ", ".join(missing)
-        lines.append(f"{len(missing)} of {count} folds are missing ({names}): their patients are not in here.")
+        lines.append(f"Missing of {count} folds: {len(missing)} ({names}). Their patients are not in here.")
     for part in judgement.parts:
         name = f" ({part.folder.name})" if len(judgement.parts) > 1 else ""
         slices = "none" if part.facts.slice_threshold is None else f"{part.facts.slice_threshold:.3g}"
@@ -79,7 +80,7 @@ def origin_line(table):
     first = table.iloc[0]
     counts = sorted(set(table["n"])) if "metric" in table.columns else [table["n"].sum()]  # bins hold parts of all
     n = " or ".join(f"{one}" for one in counts)
-    patients = f" of {first['patients']} patients" if first["patients"] else ", patients not known"
+    patients = f" of {counted(first['patients'], 'patient')}" if first["patients"] else ", patients not known"
     return f"Data: {first['data']}; n: {n} {first['unit']}{patients}; split: {first['split']}; seed: {first['seed']}."
 
 

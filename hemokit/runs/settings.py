@@ -1,11 +1,12 @@
-"""What a run of `hemokit train` is made with, and which values are refused before any data are read."""
+"""What a run of `hemokit train` is made with, and what is refused before any data are read. No Keras: it takes long."""
 
 from typing import NamedTuple
 
-from hemokit import augment, losses
-from hemokit.checks import check_choice, problem
-from hemokit.training.precision import choose_precision
-from hemokit.training.recipe import check_whole
+from hemokit import augment
+from hemokit.checks import check_choice, check_whole, problem
+from hemokit.datasets import find_dataset
+from hemokit.runs.channels import channels_of
+from hemokit.runs.data import check_split
 
 AUGMENTATIONS = {
     "standard": augment.STANDARD,
@@ -14,13 +15,14 @@ AUGMENTATIONS = {
     "fahim": augment.FAHIM,
     "none": augment.NONE,
 }
-LOSSES = {
-    "pooled_dice_bce": losses.pooled_dice_bce,
-    "dice_bce": losses.dice_bce,
-    "bce": losses.binary_crossentropy,
-    "dice": losses.dice_loss,
-    "jaccard": losses.jaccard_distance,
+LOSSES = {  # names in `hemokit.losses`
+    "pooled_dice_bce": "pooled_dice_bce",
+    "dice_bce": "dice_bce",
+    "bce": "binary_crossentropy",
+    "dice": "dice_loss",
+    "jaccard": "jaccard_distance",
 }
+PRECISIONS = ("auto", "float32", "mixed_bfloat16")
 
 
 class Recipe(NamedTuple):
@@ -42,6 +44,19 @@ class Recipe(NamedTuple):
     tensorboard: bool = False
 
 
+def check_plan(recipe, root=None, *, fractions=(0.7, 0.15, 0.15), fold=None, num_folds=5):
+    """Raise HemokitError for whatever can be known to be wrong before any image is read, and before Keras is there.
+
+    Args:
+        recipe: `Recipe`.
+        root: the folder of the data, of which only the layout is looked at; None is the phantom.
+        fractions, fold, num_folds: as `data.with_split`.
+    """
+    check_recipe(recipe)
+    check_split(fractions=fractions, fold=fold, num_folds=num_folds)
+    channels_of("ct_ich_jpg" if root is None else find_dataset(root)[0], recipe.windows)
+
+
 def check_recipe(recipe):
     """Raise HemokitError for a name that is none, a number that cannot be one, or a size that the network cannot halve.
 
@@ -50,7 +65,7 @@ def check_recipe(recipe):
     check_choice(recipe.augmentation, AUGMENTATIONS, "augmentation")
     check_choice(recipe.loss, LOSSES, "loss")
     check_choice(recipe.schedule, ("constant", "cosine"), "schedule")
-    choose_precision(recipe.precision)
+    check_choice(recipe.precision, PRECISIONS, "precision")
     for name in ("epochs", "batch_size", "image_size"):
         check_whole(getattr(recipe, name), name, 1)
     check_whole(recipe.seed, "seed", 0)

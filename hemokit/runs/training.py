@@ -7,11 +7,10 @@ import pandas as pd
 from hemokit import losses
 from hemokit.batches import SliceBatches
 from hemokit.checks import problem
-from hemokit.datasets import find_dataset
 from hemokit.models.unet import unet
 from hemokit.predictions import NOTICE
 from hemokit.runs.channels import channels_of, windows_for
-from hemokit.runs.data import check_split, keep_masked, split_lines, with_split
+from hemokit.runs.data import keep_masked, split_lines, with_split
 from hemokit.runs.judging import judge, read_parts
 from hemokit.runs.judging_facts import REPORT, Facts, choose_on_validation, remove_judged, write_judged
 from hemokit.runs.panels import NAME as PANELS
@@ -50,6 +49,9 @@ def train_split(data, out, recipe, *, fractions=(0.7, 0.15, 0.15), fold=None, nu
     if not table["any"][table["split"] == "validation"].any():
         remedy = "Take another --seed, or more patients; no threshold could be chosen after the training."
         raise problem("no validation patient has hemorrhage", "at least one", remedy)
+    if not table["any"][table["split"] == "test"].any():
+        said = "No test patient has hemorrhage: after the training there are no masks to score."
+        print(f"Warning: {said} Another --seed, or more patients, can help (Ctrl-C ends this run).", flush=True)
     split = {"fractions": list(fractions)} if fold is None else {"fold": fold, "num_folds": num_folds}
     told = {"trained_on": data.described, "phantom": data.is_phantom, "split": split}
     told["channels"] = [list(channel) for channel in channels]
@@ -81,18 +83,6 @@ def report_run(out, *, seed=0):
     return judgement
 
 
-def check_plan(recipe, root=None, *, fractions=(0.7, 0.15, 0.15), fold=None, num_folds=5):
-    """Raise HemokitError for whatever can be known to be wrong before any image is read.
-
-    Args:
-        recipe, fractions, fold, num_folds: as `train_split`.
-        root: the folder of the data, of which only the layout is looked at; None is the phantom.
-    """
-    check_recipe(recipe)
-    check_split(fractions=fractions, fold=fold, num_folds=num_folds)
-    channels_of("ct_ich_jpg" if root is None else find_dataset(root)[0], recipe.windows)
-
-
 def _fit(table, windows, out, recipe, told):
     """Train, or go on with what is in `out`."""
     train = table[table["split"] == "train"].reset_index(drop=True)
@@ -106,8 +96,8 @@ def _fit(table, windows, out, recipe, told):
     settings = {name: value for name, value in recipe._asdict().items() if name not in ("epochs", "tensorboard")}
     fit(
         lambda: unet(size, filters=recipe.filters, batch_norm=recipe.batch_norm), train, validation,
-        run_dir=out, epochs=recipe.epochs,
-        loss=LOSSES[recipe.loss], learning_rate=recipe.learning_rate, schedule=recipe.schedule, seed=recipe.seed,
+        run_dir=out, epochs=recipe.epochs, loss=getattr(losses, LOSSES[recipe.loss]),
+        learning_rate=recipe.learning_rate, schedule=recipe.schedule, seed=recipe.seed,
         metrics=[losses.SoftDice()], monitor="val_dice", precision=recipe.precision,
         tensorboard=recipe.tensorboard, settings={**settings, **told, "notice": NOTICE},
     )  # fmt: skip

@@ -9,13 +9,13 @@ other sources do if each epoch brings the same batches).
 
 from pathlib import Path
 
-from hemokit.checks import problem
+from hemokit.checks import check_whole, problem
 from hemokit.losses import dice_bce
 from hemokit.training.checkpoints import BEST, HISTORY, LAST, read_state, remove_leftovers, restore
 from hemokit.training.distribution import built_model, is_chief, scope_of, train_distributed
 from hemokit.training.epochs import Bookkeeper, has_stopped, history_frame, rate_of, write_history
 from hemokit.training.precision import choose_precision, computing_in
-from hemokit.training.recipe import build_recipe, check_whole
+from hemokit.training.recipe import build_recipe
 from hemokit.training.reporting import cleared, reporter, watchers
 from hemokit.training.run_record import check_same_run, recorded
 from hemokit.training.sources import as_source, check_model, check_sources

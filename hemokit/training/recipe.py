@@ -4,9 +4,8 @@ import json
 from typing import NamedTuple
 
 import keras
-import numpy as np
 
-from hemokit.checks import check_choice, problem
+from hemokit.checks import check_choice, check_whole, problem
 from hemokit.training.epochs import SCHEDULES
 from hemokit.training.run_record import describe_model
 
@@ -50,13 +49,6 @@ def build_recipe(model, *, loss, optimizer, learning_rate, metrics, **others):
         **others,
     }
     return Recipe(loss, optimizer, list(metrics), _as_json(settings))
-
-
-def check_whole(value, name, least):
-    """`value` as an int; HemokitError unless it is a whole number of at least `least`."""
-    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
-        raise problem(f"{name} is {value!r}", f"a whole number from {least}", f"Choose another {name}.")
-    return int(value)
 
 
 def _fresh_optimizer(optimizer, learning_rate):

@@ -65,7 +65,7 @@ def check_same_run(before, now, *, run_dir):
     if differ:
         told = "; ".join(f"{key} is {_short(new.get(key))} and was {_short(old.get(key))}" for key in differ[:4])
         more = f" (and {len(differ) - 4} more)" if len(differ) > 4 else ""
-        remedy = "Go on with what the run was made with, or choose another run_dir (resume=False starts this one anew)."
+        remedy = "Go on with what the run was made with, choose another folder, or delete this one to start anew."
         raise problem(told + more, f"what the run in {run_dir} was made with", remedy)
 
 
