@@ -63,7 +63,7 @@ def _until_check(source):
     """The lines of a task cell before its check: broken code, and what it prints."""
     lines = source.splitlines()
     end = next((n for n, line in enumerate(lines) if "check.q" in line), len(lines))
-    return "\n".join(lines[:end])
+    return "\n".join(lines[:end]).rstrip()
 
 
 def _move_alt_text(cell):

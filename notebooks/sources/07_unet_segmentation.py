@@ -199,7 +199,8 @@ print(f"mean truth in the hemorrhage: {height.mean():.2f}")
 # alt: Upper row: five augmented slices. Lower row: their masks as the network was given them, in shades of gray: some
 # alt: white as they should be, some a dull gray, with blurred rims.
 shown = [*(one[..., 0] for one in wrong[:5]), *(one[..., 1] for one in wrong[:5])]
-titles = [f"epoch {number}" for number in range(1, 6)] + [f"truth {one:.2f}" for one in height[:5]]
+titles = [f"epoch {number}" for number in range(1, 6)]
+titles += [f"truth {one:.2f}" for one in height[:5]]
 axes = plots.montage(shown, titles=titles, columns=5)
 axes[0].figure.suptitle(f"Brightness on image and mask, {window}, {source}")
 plt.show()
