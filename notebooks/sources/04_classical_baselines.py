@@ -258,9 +258,9 @@ evaluation.show_report(board)[columns].set_index("model")
 # interval lies above **both** dummies. Is there one? Balanced accuracy is the mean of the recalls of all classes: who
 # guesses gets about 1 divided by their number. A draw without the patients of a rare class has no such mean, and is
 # left out; where more than a tenth of the draws are, it says "no interval". Look above how many patients each class
-# has: two are too few to tell how a score would vary. (`most_frequent` may fall below guessing. If two classes are about equally
-# frequent, the one that leads among the training patients is, for that very reason, the rarer one among the test
-# patients.)
+# has: two are too few to tell how a score would vary. (`most_frequent` may fall below guessing. If two classes are
+# about equally frequent, the one that leads among the training patients is, for that very reason, the rarer one among
+# the test patients.)
 #
 # Which classes are taken for which?
 
