@@ -539,8 +539,8 @@ evaluation.show_report(found)[columns].set_index("model")
 # Then look at the intervals, which come from drawing patients. They are wide: each rare label has a handful of
 # patients, and no tuning conjures up what the data do not hold. A draw that misses the patients of a label has no
 # balanced accuracy and no macro F1; where more than a tenth of the draws do, as with a label of two patients, these
-# have no interval at all. Without one, or with intervals that overlap, the honest result is that the models cannot be
-# told apart. Tuned on accuracy, the same nothing would have been printed as an improvement.
+# have no interval at all. A difference without an interval, or within one, is no finding: then the honest result is
+# that these models cannot be told apart. Tuned on accuracy, the same would have been printed as an improvement.
 #
 # How many bleeds does each of them call, and how many false alarms does it pay for that?
 
