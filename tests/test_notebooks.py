@@ -37,7 +37,8 @@ DRAWS = re.compile(
     r"|\b(prediction_panels|(pr|roc)_curve|\w+_curves|area_scatter|(calibration|interval)_plot|plots\.\w+)\("
 )
 SHOWS_CT = re.compile(r"\b(show_slice|montage|prediction_panels)\(|cmap=.gray")
-SECONDS = {"07_unet_segmentation": 400, "12_honest_evaluation": 120}  # on 2 cores; one trains, one makes runs
+# On 2 cores; two of them train, one makes runs.
+SECONDS = {"06_transfer_classifiers": 250, "07_unet_segmentation": 400, "12_honest_evaluation": 120}
 SECONDS_OF_OTHERS = 75
 
 

@@ -105,6 +105,24 @@ def test_unet_classifier_begins_where_the_segmenter_is(segmenter, target):
     np.testing.assert_allclose(model.predict(images, verbose=0)[:, -1], 1 / (1 + np.exp(-logit)), atol=1e-5)
 
 
+@pytest.mark.parametrize("imbalance", [None, "weights", "repeat"])
+def test_head_on_features(split, imbalance):
+    """A dense layer learns from features that tell the label, predicts validation and test once, the same each time."""
+    noise = np.random.default_rng(0).normal(size=(len(split), 7))
+    features = (noise + 4 * split[["any"]].to_numpy()).astype(np.float32)
+    recipe = RECIPE | {"imbalance": imbalance, "epochs": (20, 0), "learning_rates": (0.05, 0)}
+    frame, same = (classifiers.train_head(features, split, recipe) for _ in range(2))
+    assert (frame["label"] == frame["prediction"]).mean() > 0.95 and frame.equals(same)
+    assert sorted(frame["slice_id"]) == sorted(split["slice_id"][split["split"] != "train"])
+
+
+def test_frozen_features_may_be_cached(split, tmp_path):
+    """A recipe may compute the features of its frozen phase once."""
+    recipe = RECIPE | {"model": "VGG16", "epochs": (1, 1), "cached_epochs": 1, "augmentation": "NONE"}
+    folder, frame = classifiers.train_classifier(split, "two", recipe, runs=tmp_path, **HOW)
+    assert len(frame) and (folder / "frozen" / "best.keras").is_file()
+
+
 def test_no_imagenet_is_one_line(monkeypatch, capsys):
     """Without a way to ImageNet's weights a lesson goes on from random ones and says so; other errors stay errors."""
 

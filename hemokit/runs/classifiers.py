@@ -13,11 +13,15 @@ A recipe is a dict with the keys
     learning_rates   of the two
     flip             True predicts each slice mirrored too, and takes the mean of both
     batch_size, augmentation (a name of `augment`), patience (epochs without a better validation loss, or None)
+
+and, where wanted, `cached_epochs` (of features of the frozen phase, see `training.fit_in_two_phases`).
 """
 
 import hashlib
 from pathlib import Path
 
+import keras
+import numpy as np
 import pandas as pd
 
 from hemokit import augment
@@ -26,11 +30,12 @@ from hemokit.checks import HemokitError, check_choice, problem
 from hemokit.labels import ANY, CLASSES, TWO_CLASSES
 from hemokit.models.backbones import BACKBONES
 from hemokit.models.transfer import plain_cnn, transfer_classifier, unet_classifier
-from hemokit.predictions import write_label_predictions
+from hemokit.predictions import build_label_predictions, write_label_predictions
 from hemokit.runs.recipes import recipe_windows
-from hemokit.splits import balance
-from hemokit.targets import names_of
+from hemokit.splits import SPLITS, balance
+from hemokit.targets import labels_of, names_of, weights_of
 from hemokit.training import fit, fit_in_two_phases, freeze, load, predict_labels, unfreeze
+from hemokit.training.sources import ArrayBatches
 
 IMBALANCE = (None, "weights", "repeat")
 MODELS = ("plain_cnn", *BACKBONES, "unet")
@@ -87,12 +92,48 @@ def classifier_batches(table, recipe, *, training=False, seed=0):
     how["windows"] = recipe_windows(recipe, table)
     if not training:
         return SliceBatches(table, **how)
-    imbalance = check_choice(recipe["imbalance"], IMBALANCE, "imbalance")
-    if imbalance == "repeat":
-        by_class = recipe["target"] == "class" and recipe["classes"] != TWO_CLASSES
-        table = balance(table, by="class" if by_class else ANY, seed=seed)
-    how["class_weights"] = "balanced" if imbalance == "weights" else None
+    table, how["class_weights"] = _treated(table, recipe, seed)
     return SliceBatches(table, training=True, augmentation=getattr(augment, recipe["augmentation"]), seed=seed, **how)
+
+
+def train_head(features, table, recipe, *, optimizer=None, seed=0):
+    """Train one dense layer with a softmax on features that were computed once, without a word.
+
+    That is the frozen phase of a classifier with head="pool": seconds, where the backbone would take minutes.
+
+    Args:
+        features: float array (rows, features), of `training.cached_features` for all rows of the table.
+        table: a split table with slices of the recipe's classes alone.
+        recipe: see the module; classes, imbalance, the first of epochs and of learning_rates, batch_size and patience
+            count. The weights of the epoch with the lowest validation loss are taken.
+        optimizer: None is Adam at the recipe's rate; else a Keras optimizer that was not used before.
+        seed: whole number from 0.
+
+    Returns:
+        predictions frame as `predict_labels`, of the validation and test rows.
+
+    Raises:
+        HemokitError: slices outside of the classes, a recipe with an unknown value.
+    """
+    train, validation, test = (np.flatnonzero(table["split"] == part) for part in SPLITS)
+    labels, classes = labels_of(table, "class", recipe["classes"]), recipe["classes"]
+    drawn, class_weights = _treated(table.iloc[train].reset_index(drop=True), recipe, seed)
+    place = pd.Index(table["slice_id"]).get_indexer(drawn["slice_id"])
+    weights = weights_of(drawn, "class", class_weights, classes)
+    arrays = (features[place], labels[place], *(() if weights is None else (weights,)))
+    batches = ArrayBatches(arrays, batch_size=recipe["batch_size"], seed=seed, training=True)
+    begin = keras.initializers.GlorotUniform(seed=seed)
+    layers = keras.Input(features.shape[1:]), keras.layers.Dense(len(classes), "softmax", kernel_initializer=begin)
+    head, epochs = keras.Sequential(layers), recipe["epochs"][0]
+    optimizer = keras.optimizers.Adam(recipe["learning_rates"][0]) if optimizer is None else optimizer
+    head.compile(optimizer, "sparse_categorical_crossentropy")
+    ordered = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: setattr(batches, "epoch", epoch))
+    best = keras.callbacks.EarlyStopping(patience=recipe["patience"] or epochs, restore_best_weights=True)
+    seen = (features[validation], labels[validation])
+    head.fit(batches, validation_data=seen, epochs=epochs, verbose=0, shuffle=False, callbacks=[ordered, best])
+    rows = np.concatenate([validation, test])
+    probabilities = keras.ops.convert_to_numpy(head(features[rows]))  # called as it is: nothing to compile
+    return build_label_predictions(table.iloc[rows].reset_index(drop=True), probabilities, classes)
 
 
 def train_classifier(table, name, recipe, *, runs, source, seed=0):
@@ -167,7 +208,7 @@ def _fit(recipe, train, validation, run_dir, settings, seed):
         rates = recipe["learning_rates"]
         fit_in_two_phases(
             build, train, validation, run_dir=run_dir, epochs=(frozen, unfrozen), learning_rates=rates,
-            batch_norm=batch_norm, **how,
+            batch_norm=batch_norm, cached_epochs=recipe.get("cached_epochs"), **how,
         )  # fmt: skip
         return load(run_dir / "unfrozen", which)
 
@@ -179,6 +220,15 @@ def _fit(recipe, train, validation, run_dir, settings, seed):
     rate = recipe["learning_rates"][0 if frozen else 1]
     fit(begin, train, validation, run_dir=run_dir, epochs=frozen or unfrozen, learning_rate=rate, **how)
     return load(run_dir, which)
+
+
+def _treated(table, recipe, seed):
+    """The training rows of a recipe, repeated where it wants that, and its class_weights."""
+    imbalance = check_choice(recipe["imbalance"], IMBALANCE, "imbalance")
+    if imbalance == "repeat":
+        by_class = recipe["target"] == "class" and recipe["classes"] != TWO_CLASSES
+        table = balance(table, by="class" if by_class else ANY, seed=seed)
+    return table, "balanced" if imbalance == "weights" else None
 
 
 def _plain(recipe):
