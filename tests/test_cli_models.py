@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -142,6 +143,61 @@ def test_predict_refuses(run, root, tmp_path, capsys):
     assert main(["train", "--data", str(root), "--out", str(run[0]), "--folds", "3", *TINY]) == 2
     assert "is the folder of one run, but expected a folder for folds" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@needs_tensorflow
+@pytest.mark.promises
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
+def test_ctrl_c_and_again_gives_the_same_predictions(root, tmp_path):
+    """Ctrl-C in a training is one line and exit code 130; the same command again ends at the very same bytes."""
+    options = [*TINY, "--epochs", "3", "--fractions", "0.34,0.33,0.33"]
+    for name in ("whole", "cut"):
+        command = [
+            sys.executable,
+            "-m",
+            "hemokit",
+            "train",
+            "--data",
+            str(root),
+            "--out",
+            str(tmp_path / name),
+            *options,
+        ]
+        if name == "cut":
+            streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+            with subprocess.Popen(command, **streams, text=True, env=ENVIRONMENT) as process:
+                said = next(line for line in process.stdout if line.startswith("epoch 1/3"))
+                process.send_signal(signal.SIGINT)
+                errors = process.communicate(timeout=300)[1]
+            assert said and process.returncode == 130 and errors.count("\n") == 1
+            assert errors.startswith("hemokit: interrupted; finished epochs are kept in")
+            assert len(pd.read_csv(tmp_path / name / "history.csv")) < 3
+            assert not (tmp_path / name / "predictions.csv").exists()
+        done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=600)
+        assert done.returncode == 0, done.stderr
+    for file in ("predictions.csv", "judging.json", "report/segmentation.csv"):
+        assert (tmp_path / "cut" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
+
+
+@needs_tensorflow
+@pytest.mark.slow
+def test_a_test_part_without_hemorrhage_is_warned_of(root, tmp_path, monkeypatch, capsys):
+    """Before the first epoch, not after the last one."""
+    from hemokit.runs import training
+    from hemokit.runs.data import open_data
+    from hemokit.runs.settings import Recipe
+
+    data = open_data(root)
+    table = data.table.assign(split="train")
+    normal = table.groupby("patient_id")["any"].transform("max") == 0
+    table.loc[normal, "split"] = "test"
+    table.loc[table["patient_id"] == table.loc[~normal, "patient_id"].iloc[0], "split"] = "validation"
+    monkeypatch.setattr(training, "with_split", lambda *_, **__: table)
+    monkeypatch.setattr(training, "_fit", lambda *_: sys.exit("the first epoch"))
+    with pytest.raises(SystemExit, match="the first epoch"):
+        training.train_split(data, tmp_path / "run", Recipe())
+    said = capsys.readouterr().out
+    assert said.splitlines()[-1].startswith("Warning: No test patient has hemorrhage") and " 1 patient, " in said
 
 
 @needs_tensorflow
