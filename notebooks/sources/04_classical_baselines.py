@@ -59,6 +59,8 @@ from hemokit.labels import seven_way
 from hemokit.manifests import is_phantom
 from hemokit.plots import confusion_heatmap, curves, montage, show_slice
 
+limits = threadpool_limits(1 if PROFILE == "quick" else None)  # small matrices: threads only wait
+
 # %% [markdown]
 # What may be changed stands in one place. `paper` has northeastern's figures: slices of 512 x 512, 1,335 with
 # hemorrhage and 500 normal ones. `quick` has smaller slices and fewer trees.

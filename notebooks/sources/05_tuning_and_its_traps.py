@@ -46,6 +46,7 @@ from sklearn.metrics import balanced_accuracy_score, confusion_matrix
 from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.tree import DecisionTreeClassifier
+from threadpoolctl import threadpool_limits
 
 from hemokit import check, evaluation, plots, splits
 from hemokit.baselines import (
@@ -60,6 +61,8 @@ from hemokit.datasets import find_dataset, open_dataset, read_image, read_mask
 from hemokit.datasets.phantom import phantom_root
 from hemokit.labels import seven_way
 from hemokit.manifests import is_phantom
+
+limits = threadpool_limits(1 if PROFILE == "quick" else None)  # small matrices: threads only wait
 
 # %% [markdown]
 # What may be changed stands in one place. `paper` has slices of 512 x 512 pixels, as northeastern had; `quick` has
