@@ -4,6 +4,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 
 from hemokit.checks import HemokitError
@@ -11,7 +12,7 @@ from hemokit.datasets import open_dataset
 from hemokit.datasets.phantom import write_phantom
 from hemokit.labels import CLASSES, LABELS, TWO_CLASSES
 from hemokit.models.unet import unet
-from hemokit.runs import classifiers, pretraining
+from hemokit.runs import classifier_lessons, classifiers, pretraining
 from hemokit.splits import folds_by_patient, split_by_patient
 from hemokit.training import load
 
@@ -153,3 +154,47 @@ def test_start_from_the_phantom(table, tmp_path, monkeypatch):
     assert load(path).name == "unet"
     assert pretraining.phantom_segmenter("ct_ich_jpg", **how) == path
     assert asked == [("ct_ich_jpg", {"num_patients": 6, "seed": 0})] * 2
+
+
+def test_slices_of_the_lesson(table, monkeypatch, capsys):
+    """A class has no more slices than asked for, no patient of the other hospital, and a folder goes before."""
+    root = Path(table["image_path"].iloc[0]).parents[3]
+    monkeypatch.setattr(classifier_lessons, "phantom_root", lambda layout, **options: root)
+    how = {"phantom": {"num_patients": 6}, "most_each": 5, "fractions": (0.5, 0.25, 0.25)}
+    data = classifier_lessons.choose_slices(None, **how)
+    assert data.table["label"].value_counts().max() == 5 and data.source == "phantom (synthetic)"
+    assert not set(data.table["patient_id"]) & set(data.elsewhere["patient_id"]) and len(data.elsewhere)
+    monkeypatch.setattr(classifier_lessons, "MIN_PATIENTS", 99)
+    again = classifier_lessons.choose_slices(root, **how)
+    assert again.table.equals(data.table) and "the phantom stands in" in capsys.readouterr().out
+    monkeypatch.setattr(classifier_lessons, "MIN_PATIENTS", 0)
+    given = classifier_lessons.choose_slices(root, **how)
+    assert set(given.table["patient_id"]) > set(data.table["patient_id"])
+
+
+def test_dummies_and_their_table(split):
+    """Dummies say what the training rows say, and stand in a table of the test rows."""
+    rows = split.assign(label=split["any"].map({0: "normal", 1: "hemorrhage"}))
+    frames = classifier_lessons.dummies(rows)
+    assert set(frames["most_frequent"]["prediction"]) == {rows.query("split == 'train'")["label"].mode()[0]}
+    board = classifier_lessons.judge_tests(frames, TWO_CLASSES, source="phantom (synthetic)")
+    assert board.index.tolist() == ["most_frequent", "stratified"]
+    assert (board["n"] == (rows["split"] == "test").sum()).all()
+    assert board.loc["most_frequent", "predicted_labels"] == "1 of 2"
+    counts = classifier_lessons.count_classes(rows, ("normal", "hemorrhage", "multi"))
+    assert counts.loc["multi"].tolist() == [0, 0, 0, 0] and counts["train"].sum() == (rows["split"] == "train").sum()
+
+
+def test_features_are_scaled_by_training_rows_alone():
+    """Training rows get mean 0 and deviation 1, others the same change; a constant feature becomes 0."""
+    table = pd.DataFrame({"split": ["train", "train", "test"]})
+    scaled = classifier_lessons.standardize(np.array([[1.0, 7], [3, 7], [7, 7]]), table)
+    np.testing.assert_allclose(scaled, [[-1, 0], [1, 0], [5, 0]])
+
+
+def test_few_patients_of_both_kinds():
+    """At most so many training patients with and without hemorrhage, all test rows, nothing else."""
+    table = pd.DataFrame({"patient_id": list("aabbccdde"), "any": [1, 0, 0, 0, 0, 1, 0, 0, 1]})
+    table["split"] = ["train"] * 6 + ["validation"] * 2 + ["test"]
+    few = classifier_lessons.few_patients(table, 1)
+    assert len(few) == 5 and set(few["split"]) == {"train", "test"} and {"b", "e"} < set(few["patient_id"])

@@ -399,8 +399,8 @@ begin, _ = recipes.train_recipe(
 print(f"{elsewhere['patient_id'].nunique()} patients of the phantom, none of them in `table`")
 
 # %% [markdown]
-# Then suppose that your hospital has labeled **few** patients: at most six with hemorrhage and six without. Our model is
-# built on that U-Net (the most suspicious pixels, and the features of its bottleneck), and learns from their slices:
+# Then suppose that your hospital has labeled **few** patients: six with hemorrhage and six without, at most. Our model
+# is built on that U-Net (the most suspicious pixels, and the features of its bottleneck), and learns from their slices:
 # blood, or not? Beside it the same network with random weights, on the same slices.
 #
 # **Predict** the AUROC of both (0.5 is guessing), and of the start as it comes, before it has seen a single slice here.
