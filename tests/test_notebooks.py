@@ -36,9 +36,10 @@ DRAWS = re.compile(
     r"\b(show_slice|montage|confusion_heatmap|curves|imshow|subplots|plt\.\w+)\(|\.(plot|hist|bar|barh|scatter)\("
     r"|\b(prediction_panels|(pr|roc)_curve|\w+_curves|area_scatter|(calibration|interval)_plot|plots\.\w+)\("
 )
-SHOWS_CT = re.compile(r"\b(show_slice|montage|prediction_panels)\(|cmap=.gray")
+SHOWS_CT = re.compile(r"\b(show_slice|montage|prediction_panels|show_heatmap|gradcam_panels|look_at_scan)\(|cmap=.gray")
 # On 2 cores; two of them train, one makes runs.
-SECONDS = {"06_transfer_classifiers": 250, "07_unet_segmentation": 400, "12_honest_evaluation": 120}
+SECONDS = {"06_transfer_classifiers": 250, "07_unet_segmentation": 400}
+SECONDS |= {"11_where_the_model_looks": 250, "12_honest_evaluation": 120}
 SECONDS_OF_OTHERS = 75
 
 
