@@ -20,7 +20,6 @@ and, where wanted, `cached_epochs` (of features of the frozen phase, see `traini
 import hashlib
 from pathlib import Path
 
-import keras
 import numpy as np
 import pandas as pd
 
@@ -35,7 +34,7 @@ from hemokit.runs.recipes import recipe_windows
 from hemokit.splits import SPLITS, balance
 from hemokit.targets import labels_of, names_of, weights_of
 from hemokit.training import fit, fit_in_two_phases, freeze, load, predict_labels, unfreeze
-from hemokit.training.sources import ArrayBatches
+from hemokit.training.heads import fit_dense
 
 IMBALANCE = (None, "weights", "repeat")
 MODELS = ("plain_cnn", *BACKBONES, "unet")
@@ -121,19 +120,13 @@ def train_head(features, table, recipe, *, optimizer=None, seed=0):
     place = pd.Index(table["slice_id"]).get_indexer(drawn["slice_id"])
     weights = weights_of(drawn, "class", class_weights, classes)
     arrays = (features[place], labels[place], *(() if weights is None else (weights,)))
-    batches = ArrayBatches(arrays, batch_size=recipe["batch_size"], seed=seed, training=True)
-    begin = keras.initializers.GlorotUniform(seed=seed)
-    layers = keras.Input(features.shape[1:]), keras.layers.Dense(len(classes), "softmax", kernel_initializer=begin)
-    head, epochs = keras.Sequential(layers), recipe["epochs"][0]
-    optimizer = keras.optimizers.Adam(recipe["learning_rates"][0]) if optimizer is None else optimizer
-    head.compile(optimizer, "sparse_categorical_crossentropy")
-    ordered = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: setattr(batches, "epoch", epoch))
-    best = keras.callbacks.EarlyStopping(patience=recipe["patience"] or epochs, restore_best_weights=True)
-    seen = (features[validation], labels[validation])
-    head.fit(batches, validation_data=seen, epochs=epochs, verbose=0, shuffle=False, callbacks=[ordered, best])
+    head = fit_dense(
+        arrays, (features[validation], labels[validation]), num_classes=len(classes), epochs=recipe["epochs"][0],
+        learning_rate=recipe["learning_rates"][0], optimizer=optimizer, batch_size=recipe["batch_size"],
+        patience=recipe["patience"], seed=seed,
+    )  # fmt: skip
     rows = np.concatenate([validation, test])
-    probabilities = keras.ops.convert_to_numpy(head(features[rows]))  # called as it is: nothing to compile
-    return build_label_predictions(table.iloc[rows].reset_index(drop=True), probabilities, classes)
+    return build_label_predictions(table.iloc[rows].reset_index(drop=True), head(features[rows]), classes)
 
 
 def train_classifier(table, name, recipe, *, runs, source, seed=0):

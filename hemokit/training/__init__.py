@@ -2,7 +2,7 @@
 `predict_labels` (of classifiers) turn slices into a predictions frame.
 
 Reading order: sources (what is learned from), precision, checkpoints, run_record, epochs (what happens at the end of
-each), recipe, reporting, distribution, fitting, features, finetuning, prediction, label_prediction.
+each), recipe, reporting, distribution, fitting, features, heads, finetuning, prediction, label_prediction.
 """
 
 from hemokit.training.checkpoints import load
