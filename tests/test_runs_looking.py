@@ -17,9 +17,11 @@ from hemokit.runs.looking import (
     choose_tables,
     edge_maps,
     equal_parts,
+    features_and_gradients,
     head_maps,
     label_report,
     maps_of,
+    normal_slice,
     plant,
     pointing_report,
     see,
@@ -52,6 +54,19 @@ def test_maps_of_several_images():
     model = plain_cnn((16, 16, 1), num_classes=6, multi_label=True, filters=(4,))
     maps = maps_of(model, np.random.default_rng(0).random((3, 16, 16, 1)), "any", "block1_conv2")
     assert maps.shape == (3, 16, 16) and maps.dtype == np.float32
+
+
+def test_features_and_gradients_make_the_map():
+    """Weighted by the mean gradient, cut at zero, enlarged: the map of gradcam."""
+    keras.utils.set_random_seed(0)
+    model = plain_cnn((16, 16, 1), num_classes=6, multi_label=True, filters=(4,))
+    image = np.random.default_rng(0).random((16, 16, 1)).astype(np.float32)
+    features, gradients = features_and_gradients(model, image, "block1_conv2")
+    assert features.shape == (16, 16, 4) and gradients.shape == (6, 16, 16, 4)
+    for number, gradient in enumerate(gradients):
+        heat = np.maximum(features @ gradient.mean(axis=(0, 1)), 0)
+        expected = maps_of(model, [image], number, "block1_conv2")[0]
+        np.testing.assert_allclose(heat / max(heat.max(), 1e-9), expected, atol=1e-5)
 
 
 def test_pointing_report_counts_hits_by_hand(table):
@@ -115,7 +130,9 @@ def test_shuffled_weights_are_the_same_numbers():
     model = plain_cnn((16, 16, 1), num_classes=6, multi_label=True, filters=(4,))
     before = model.get_weights()
     after = shuffle_weights(model).get_weights()
-    assert all((np.sort(one, axis=None) == np.sort(two, axis=None)).all() for one, two in zip(before, after, strict=True))
+    assert all(
+        (np.sort(one, axis=None) == np.sort(two, axis=None)).all() for one, two in zip(before, after, strict=True)
+    )
     assert (before[0] != after[0]).any()
 
 
@@ -137,3 +154,11 @@ def test_planted_patches():
     assert images.shape == (4, 16, 16, 2) and images.dtype == np.float32 and not (patches.sum(axis=0) > 1).any()
     for one, patch in zip(images, patches, strict=True):
         assert (one[patch] == np.float32(0.8)).all() and (one[~patch] == image[~patch]).all()
+
+
+def test_normal_slice_is_one_through_the_brain(table):
+    """Of all normal slices the one with the most brain."""
+    image = normal_slice(table, RECIPE, most=10**6)
+    images, _ = see(table[table["any"] == 0], RECIPE, has_masks=False)
+    brain = ((images[..., 0] > 0.35) & (images[..., 0] < 0.75)).sum(axis=(1, 2))
+    assert ((image[..., 0] > 0.35) & (image[..., 0] < 0.75)).sum() == brain.max()

@@ -13,6 +13,8 @@ from hemokit.checks import problem
 from hemokit.evaluation import pointing_hit, slice_report
 from hemokit.evaluation.reports import build_report, check_judged
 from hemokit.gradcam import gradcam
+from hemokit.gradcam.gradients import features_and_gradient
+from hemokit.gradcam.layers import place_named, places_of
 from hemokit.labels import ANY
 from hemokit.runs.lesson_data import MIN_PATIENTS, choose_data
 from hemokit.runs.recipes import recipe_windows
@@ -111,6 +113,17 @@ def head_maps(images):
     return middles, heads.astype(float)
 
 
+def normal_slice(rows, recipe, *, most=40, seed=0):
+    """A slice without hemorrhage through much brain, to plant something in: the image of (size, size, channels).
+
+    Of `most` slices that are drawn it is the one with the most pixels as bright as brain (0.35 to 0.75).
+    """
+    normals = rows[rows[ANY] == 0]
+    images, _ = see(normals.sample(min(most, len(normals)), random_state=seed), recipe, has_masks=False)
+    brain = (images[..., 0] > 0.35) & (images[..., 0] < 0.75)
+    return images[brain.sum(axis=(1, 2)).argmax()]
+
+
 def plant(image):
     """Plant a bright patch, as fresh blood is, at four places in turn.
 
@@ -122,7 +135,7 @@ def plant(image):
     """
     size = len(image)
     places = np.arange(size)
-    spans = [(places >= first) & (places < first + max(3, size // 12)) for first in (size * 3 // 8, size * 9 // 16)]
+    spans = [(places >= first) & (places < first + max(3, size // 10)) for first in (size * 3 // 8, size * 9 // 16)]
     patches = np.stack([np.outer(rows, columns) for rows in spans for columns in spans])
     return np.where(patches[..., None], np.float32(0.8), image), patches
 
@@ -146,6 +159,21 @@ def see(rows, recipe, *, has_masks):
 def maps_of(model, images, label, layer=None):
     """The maps of several images by `gradcam`: float32 (images, height, width)."""
     return np.stack([gradcam(model, image, label=label, layer=layer) for image in images])
+
+
+def features_and_gradients(model, image, layer):
+    """The features of a layer for one image, and the gradient of every label's logit with respect to them.
+
+    Args:
+        model, image, layer: as `gradcam`; the model is a classifier of images of a fixed size.
+
+    Returns:
+        float32 (rows, columns, features) and (labels, rows, columns, features).
+    """
+    place = place_named(places_of(model), layer, is_classifier=True)
+    numbers = range(model.outputs[0].shape[-1])
+    pairs = [features_and_gradient(model, image[None], place, number) for number in numbers]
+    return pairs[0][0], np.stack([gradient for _, gradient in pairs])
 
 
 def label_report(predictions, labels, *, metric="auroc", seed=0):

@@ -42,11 +42,9 @@ import os
 from itertools import product
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # or TensorFlow tells about the processor
-import keras
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import tensorflow as tf
 
 from hemokit import check, evaluation, plots, splits
 from hemokit.gradcam import gradcam, spatial_layers
@@ -86,7 +84,7 @@ PHANTOM = {"num_patients": 100 if quick else 82, "image_size": 128 if quick else
 TOLERANCE = round(15 / 500 * SIZE)  # pixels: the pointing game's 15, on images of some 500
 LAYERS = ["encoder1_relu2", "encoder3_relu2", "bottleneck_relu2", "decoder2_relu2"]
 RESNET = ["conv1_relu", "conv2_block3_out", "conv4_block6_out", "conv5_block3_out"]
-LAYERS, BEFORE, DEEPEST = (LAYERS, "means", LAYERS[2]) if quick else (RESNET, "pool", RESNET[3])
+LAYERS = LAYERS if quick else RESNET  # the last one is the one to begin with
 
 # %% [markdown]
 # ## 1 A network to be asked
@@ -145,23 +143,16 @@ shown.rename(columns={"estimate": "AUROC"})
 held = frame.sort_values("probability_any", ascending=False)  # validation and test
 surest = rows_of.loc[held.loc[held["any"] == 1, "slice_id"].iloc[:1]]
 images, outlines = looking.see(surest, recipe, has_masks=data.has_masks)
-speaks = [n for n in LABELS if gradcam(model, images[0], label=n, layer=DEEPEST).any()]
-label = [*speaks, "any"][0]  # the first label for which the deepest layer has any evidence
-print(f"slice {surest.index[0]}, {images.shape}; evidence for {', '.join(speaks) or 'nothing'}")
+print(f"slice {surest.index[0]}, split {surest['split'].iloc[0]}: {images.shape}")
 
 # %% [markdown]
-# Two outputs are needed at once, the deepest layer's features and the logits. `jacobian` gives the gradient of each of
-# the six logits.
+# A layer, an image, six gradients. (Any framework gives them: TensorFlow's GradientTape, JAX's grad. The layer lies
+# inside of another model, so `looking` fetches them; `hemokit/gradcam/gradients.py` is short.)
 
 # %%
-both = keras.Model(model.input, [model.get_layer(BEFORE).input, model.get_layer("logits").output])
-picture = tf.constant(images)
-with tf.GradientTape(persistent=True) as tape:
-    tape.watch(picture)
-    features, logits = both(picture)
-gradients = tape.jacobian(logits, features, experimental_use_pfor=False).numpy()[0, :, 0]
-features, gradient = features.numpy()[0], gradients[LABELS.index(label)]
-print(f"features {features.shape}, gradients {gradients.shape}; label {label!r}")
+features, gradients = looking.features_and_gradients(model, images[0], LAYERS[-1])
+gradient = gradients[LABELS.index("any")]
+print(f"{LAYERS[-1]}: features {features.shape}, gradients {gradients.shape}")
 
 # %% [markdown]
 # **Exercise 1.** From `features` and `gradient`, both (rows, columns, number of features), compute the map `heat`
@@ -189,7 +180,7 @@ print(f"{heat.shape[0]} x {heat.shape[1]} cells, {np.mean(heat > 0):.0%} of them
 # Compare: its map, averaged over the pixels of each cell.
 
 # %%
-ready = gradcam(model, images[0], label=label, layer=DEEPEST)
+ready = gradcam(model, images[0], label="any", layer=LAYERS[-1])
 cell = SIZE // heat.shape[0]
 coarse = ready.reshape(heat.shape[0], cell, heat.shape[1], cell).mean(axis=(1, 3))
 alike = np.corrcoef(heat.ravel(), coarse.ravel())[0, 1] if heat.any() else 1.0
@@ -204,18 +195,19 @@ print(f"layers that can be asked: {len(spatial_layers(model))}")
 # alt: The same slice with four heat maps, of layers from early to late. The early one is sharp and follows edges such
 # alt: as the skull; deeper ones are coarse patches of a few cells. Orange is the outline of the hemorrhage where it is
 # alt: known.
-WINDOW = "window " + " + ".join(recipe["windows"])
+window = "window " + " + ".join(recipe["windows"])
 fig, axes = plt.subplots(1, len(LAYERS), figsize=(11, 3.4), layout="constrained")
 for ax, name in zip(axes, LAYERS, strict=True):
     shown = {"mask": outlines[0], "title": name, "colorbar": name == LAYERS[-1], "ax": ax}
     plots.show_heatmap(images[0], gradcam(model, images[0], label="any", layer=name), **shown)
-fig.suptitle(f"Grad-CAM of 'any' in four layers, {WINDOW}, {source}")
+fig.suptitle(f"Grad-CAM of 'any' in four layers, {window}, {source}")
 plt.show()
 
 # %% [markdown]
-# Early layers see edges: a sharp map, and one that says little about blood. The deepest layer knows most about the
-# slice and least about places: each of its cells has seen a large part of the head. (A U-Net comes up again after its
-# deepest layer: its decoder is late **and** fine.) Which is best is no matter of taste: it can be measured.
+# Early layers see edges: a sharp map, and one that says little about blood. Deep layers know most about the slice and
+# least about places: each of their cells has seen a large part of the head. A map may also be **empty**: then more of
+# whatever the layer sees would only lower the logit. (A U-Net comes up again after its bottleneck: its decoder is late
+# **and** fine.) Which layer is best is no matter of taste: it can be measured.
 #
 # ### The pointing game
 # Take the maximum of a map. Does it lie on the lesion? This needs masks, so it is played on `masked`, by patients that
@@ -287,7 +279,7 @@ said = model.predict_on_batch(pictures)  # (slices, labels)
 sure = [one[LABELS.index(n)] for one, n in zip(said, drawn)]
 titles = [f"{n}\nprobability {p:.2f}" for n, p in zip(drawn, sure)]
 axes = plots.gradcam_panels(pictures, heats, masks=outlines, titles=titles)
-axes[0, 0].figure.suptitle(f"Grad-CAM, layer {layer}, {WINDOW}, {source}")
+axes[0, 0].figure.suptitle(f"Grad-CAM, layer {layer}, {window}, {source}")
 plt.show()
 
 # %% [markdown]
@@ -364,7 +356,7 @@ some = np.linspace(0, len(seen) - 1, 3).astype(int)  # the numbers of three slic
 fig, axes = plt.subplots(3, 3, figsize=(7.6, 8), layout="constrained")
 for ax, (number, (title, one)) in zip(axes.flat, product(some, players.items()), strict=True):
     plots.show_heatmap(seen[number], one[number], mask=masks[number], title=title, ax=ax)
-fig.suptitle(f"Does the map need the network? {WINDOW}, {mask_source}")
+fig.suptitle(f"Does the map need the network? {window}, {mask_source}")
 plt.show()
 
 # %% [markdown]
@@ -372,12 +364,11 @@ plt.show()
 # turn. The map should go where the patch goes.
 
 # %%
-calm = masked[(masked["split"] == "test") & (masked["any"] == 0)].sample(1, random_state=SEED)
-calm = looking.see(calm, recipe, has_masks=True)[0]
-planted, patches = looking.plant(calm[0])
+calm = looking.normal_slice(masked[masked["split"] == "test"], recipe, seed=SEED)
+planted, patches = looking.plant(calm)
 pairs = zip(looking.maps_of(model, planted, "any", layer), patches, strict=True)
 told = {"hit": [evaluation.pointing_hit(*pair, tolerance=TOLERANCE) for pair in pairs]}
-told |= {"before": model.predict_on_batch(calm)[0, 0]}
+told |= {"before": model.predict_on_batch(calm[None])[0, 0]}
 told = pd.DataFrame(told).assign(after=model.predict_on_batch(planted)[:, 0])
 told.round(2).assign(layer=layer, data=mask_source, seed=SEED)
 
@@ -421,7 +412,7 @@ titles = [f"{n}: {p:.2f}" for n, p in zip(scan["slice_index"], chances, strict=T
 # alt: without hemorrhage have bright spots too.
 view = plots.look_at_scan(pictures, masks=outlines, heats=heats, titles=titles)
 if isinstance(view, np.ndarray):  # the montage
-    view[0].figure.suptitle(f"Slice and probability of 'any', {WINDOW}, {source}")
+    view[0].figure.suptitle(f"Slice and probability of 'any', {window}, {source}")
 else:
     display(view)
 plt.show()
@@ -441,7 +432,7 @@ false = held[held["any"] == 0].head(2)
 pictures = looking.see(rows_of.loc[false["slice_id"]], recipe, has_masks=False)[0]
 titles = [f"no hemorrhage\nprobability {p:.2f}" for p in false["probability_any"]]
 plots.gradcam_panels(pictures, looking.maps_of(model, pictures, "any", layer), titles=titles)
-plt.suptitle(f"False alarms, layer {layer}, {WINDOW}, {source}")
+plt.suptitle(f"False alarms, layer {layer}, {window}, {source}")
 plt.show()
 
 # %% [markdown]
