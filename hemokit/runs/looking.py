@@ -55,7 +55,7 @@ def choose_tables(root, *, phantom, most_patients=None, seed=0):
     masked, bare = split_by_patient(data.table, fractions=FRACTIONS, seed=seed), data.unmasked
     if bare is None or bare[bare[ANY] == 1]["patient_id"].nunique() < MIN_PATIENTS:
         return Looked(masked, data.source, masked, data.source)
-    print(f"What needs no masks is done on {data.unmasked_source}.")
+    print(f"But masks are needed for the pointing game alone: all else is done on {data.unmasked_source}.")
     return Looked(split_by_patient(bare, fractions=FRACTIONS, seed=seed), data.unmasked_source, masked, data.source)
 
 

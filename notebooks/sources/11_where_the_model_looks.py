@@ -193,8 +193,7 @@ print(f"layers that can be asked: {len(spatial_layers(model))}")
 
 # %%
 # alt: The same slice with four heat maps, of layers from early to late. The early one is sharp and follows edges such
-# alt: as the skull; deeper ones are coarse patches of a few cells. Orange is the outline of the hemorrhage where it is
-# alt: known.
+# alt: as the skull; deeper ones are soft patches, or empty. Orange is the outline of the hemorrhage where it is known.
 window = "window " + " + ".join(recipe["windows"])
 fig, axes = plt.subplots(1, len(LAYERS), figsize=(11, 3.4), layout="constrained")
 for ax, name in zip(axes, LAYERS, strict=True):
@@ -351,7 +350,7 @@ players["edges"] = looking.edge_maps(seen)
 
 # %%
 # alt: Three slices in rows. Left the map of the trained network, in the middle that of a network with shuffled weights,
-# alt: at another place, right the edges of the slice, which follow skull and brain. The true outline is orange.
+# alt: elsewhere or empty, right the edges of the slice, which follow the skull. The true outline is orange.
 some = np.linspace(0, len(seen) - 1, 3).astype(int)  # the numbers of three slices
 fig, axes = plt.subplots(3, 3, figsize=(7.6, 8), layout="constrained")
 for ax, (number, (title, one)) in zip(axes.flat, product(some, players.items()), strict=True):
@@ -360,6 +359,8 @@ fig.suptitle(f"Does the map need the network? {window}, {mask_source}")
 plt.show()
 
 # %% [markdown]
+# With shuffled weights there is another map, or none. Edges stay what they are, and look anatomical.
+#
 # The second check **plants** the evidence: a bright patch, as fresh blood is, on a normal slice, at four places in
 # turn. The map should go where the patch goes.
 
@@ -408,8 +409,8 @@ chances = model.predict_on_batch(pictures)[:, 0]
 titles = [f"{n}: {p:.2f}" for n, p in zip(scan["slice_index"], chances, strict=True)]
 
 # %%
-# alt: Twelve slices of one scan with the heat map over each, its number, and the probability of hemorrhage. Slices
-# alt: without hemorrhage have bright spots too.
+# alt: Up to twelve slices of one scan with the heat map over each, its number, and the probability of hemorrhage.
+# alt: Slices of a low probability have bright spots too.
 view = plots.look_at_scan(pictures, masks=outlines, heats=heats, titles=titles)
 if isinstance(view, np.ndarray):  # the montage
     view[0].figure.suptitle(f"Slice and probability of 'any', {window}, {source}")
@@ -436,8 +437,9 @@ plt.suptitle(f"False alarms, layer {layer}, {window}, {source}")
 plt.show()
 
 # %% [markdown]
-# Nothing in the map says that the answer is wrong. It shows where the evidence lay, be it blood or bone, and a reader
-# who sees a glowing spot tends to find something there. The map explains the network, not the patient.
+# Nothing in the map says that the answer is wrong. It shows where the evidence lay, be it blood, bone or a calcified
+# falx, and a reader who sees a glowing spot tends to find something there. The map explains the network, not the
+# patient.
 #
 # ### The splendid network
 # A second network, small and made in a moment, from as many slices with hemorrhage as without. But suppose that the
