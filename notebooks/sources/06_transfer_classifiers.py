@@ -246,8 +246,8 @@ classifier_lessons.judge_tests(frames, CLASSES, **judging)
 # paper has these rows. (Where ImageNet's weights were found, set them to None in `WEIGHTS`, run again, and compare.)
 #
 # ## 4 Unfrozen, and from nothing
-# Now all weights may learn: first the head with the backbone frozen, then everything, at a lower rate. And the
-# ten-layer network learns from nothing.
+# Now all weights may learn: first the head with the backbone frozen, then everything (in `quick` at a lower rate;
+# math7243 names one, 0.001). And the ten-layer network learns from nothing.
 #
 # **Predict**: will the validation loss be lower than after the frozen phase?
 
