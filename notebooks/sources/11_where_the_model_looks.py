@@ -485,7 +485,7 @@ evaluation.show_report(fooled)[["metric", "estimate", "n", "patients", "data", "
 
 # %% [markdown]
 # There is the surprise: a score that every paper would print, from a network that has learned nothing about blood. On
-# slices without marks it is about as good as guessing, and where the mark stands on the normal ones it is wrong nearly
+# slices without marks it is no better than guessing, and where the mark stands on the normal ones it is wrong nearly
 # always. The validation patients could not tell: they came from the same two scanners. **A split by patient does not
 # help against a shortcut that all patients share.**
 #
