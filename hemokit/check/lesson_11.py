@@ -76,7 +76,7 @@ q11_2 = Exercise(
     "map of zeros?",
     code="""flat = heats.reshape(len(heats), -1)
 places = flat.argmax(axis=1)
-on_mask = masks.reshape(len(masks), -1)[np.arange(len(flat)), places]
+on_mask = truth.reshape(len(truth), -1)[np.arange(len(flat)), places]
 hits = on_mask & (flat.max(axis=1) > 0)""",
 )
 
