@@ -242,8 +242,8 @@ hits = check.q11_2(hits, heats, truth)
 print(f"{LAYERS[-1]}: {hits.sum()} of {len(hits)} maxima lie on the lesion ({mask_source})")
 
 # %% [markdown]
-# Lessons on real images play it kindly: within 15 pixels of the lesion is a hit, on images of some 500. Here that is
-# `TOLERANCE` pixels. `pointing_game` also says what **chance** gives: a point drawn anywhere in the image.
+# Its authors (Zhang et al., 2018) play it kindly: within 15 pixels of the lesion is a hit, on images of some 500. Here
+# that is `TOLERANCE` pixels. `pointing_game` also says what **chance** gives: a point drawn anywhere in the image.
 #
 # A layer that is chosen by its score is chosen on validation patients, like any other setting (lesson 05).
 
