@@ -73,8 +73,10 @@ def test_run_predicts_what_was_not_trained_on(split, tmp_path):
     folder, frame = classifiers.train_classifier(split, "small", RECIPE, runs=tmp_path, **HOW)
     assert sorted(frame["slice_id"]) == sorted(split["slice_id"][split["split"] != "train"])
     assert set(frame["label"]) <= set(TWO_CLASSES) and (folder / "label_predictions.csv").is_file()
+    written = (folder / "last.keras").stat().st_mtime_ns
     again, same = classifiers.train_classifier(split, "small", RECIPE, runs=tmp_path, **HOW)
     assert again == folder and same.equals(frame)
+    assert (folder / "last.keras").stat().st_mtime_ns == written
 
 
 def test_every_fold_is_predicted_by_another_model(table, segmenter, tmp_path):
@@ -85,6 +87,51 @@ def test_every_fold_is_predicted_by_another_model(table, segmenter, tmp_path):
     assert frame["slice_id"].tolist() == folds["slice_id"].tolist()
     assert frame["fold"].tolist() == folds["fold"].tolist() and set(frame["split"]) == {"folds"}
     assert len(list((tmp_path / "runs").iterdir())) == 2
+
+
+def test_other_weights_are_another_run(split, segmenter, tmp_path):
+    """A run on a U-Net is found again in the same process; a U-Net with other weights in the same place is another."""
+    recipe = RECIPE | {"model": "unet", "weights": segmenter, "imbalance": None}
+    how = {"runs": tmp_path / "runs", **HOW}
+    first, _ = classifiers.train_classifier(split, "unet", recipe, **how)
+    written = (first / "last.keras").stat().st_mtime_ns
+    again, _ = classifiers.train_classifier(split, "unet", recipe, **how)
+    assert again == first and (first / "last.keras").stat().st_mtime_ns == written
+    unet((32, 32, 1), filters=(4, 8), batch_norm=True).save(segmenter / "best.keras")
+    assert classifiers.train_classifier(split, "unet", recipe, **how)[0] != first
+
+
+@pytest.mark.parametrize(
+    "changes, told",
+    [
+        ({"model": "cnn"}, "model is 'cnn'"),
+        ({"augmentation": "standard"}, "augmentation is 'standard'"),
+        ({"epochs": (1, 0)}, "the plain network has nothing to freeze"),
+        ({"model": "VGG16", "epochs": (0, 0)}, "one of them at least"),
+        ({"model": "VGG16", "weights": "gone.h5"}, "gone.h5: no such file"),
+    ],
+)
+def test_wrong_recipes(split, tmp_path, changes, told):
+    """A recipe that cannot be is refused before anything is trained."""
+    with pytest.raises(HemokitError, match=told):
+        classifiers.train_classifier(split, "x", RECIPE | changes, runs=tmp_path, **HOW)
+
+
+def test_wrong_tables(table, split, tmp_path):
+    """Patients on both sides, rows of no split, nothing to predict, and a recipe that lacks keys are refused."""
+    how = {"runs": tmp_path, **HOW}
+    rows = table.assign(split=np.where(np.arange(len(table)) % 2, "train", "test"))
+    with pytest.raises(HemokitError, match="x patient in two splits"):
+        classifiers.train_classifier(rows, "x", RECIPE, **how)
+    with pytest.raises(HemokitError, match="x patient in two splits"):
+        classifiers.cross_validate(table.assign(fold=np.arange(len(table)) % 2), "x", RECIPE, **how)
+    with pytest.raises(HemokitError, match="the column.* 'fold'"):
+        classifiers.cross_validate(table, "x", RECIPE, **how)
+    for wrong in (split.assign(split="train"), split.replace({"split": {"test": "val"}})):
+        with pytest.raises(HemokitError, match="rows to train on and others, all of these splits"):
+            classifiers.train_classifier(wrong, "x", RECIPE, **how)
+    with pytest.raises(HemokitError, match="the recipe lacks flip"):
+        classifiers.train_classifier(split, "x", {key: RECIPE[key] for key in RECIPE if key != "flip"}, **how)
 
 
 def test_folds_refuse_early_stopping(table, tmp_path):

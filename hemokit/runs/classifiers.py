@@ -18,6 +18,7 @@ and, where wanted, `cached_epochs` (of features of the frozen phase, see `traini
 """
 
 import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +26,10 @@ import pandas as pd
 
 from hemokit import augment
 from hemokit.batches import SliceBatches
-from hemokit.checks import HemokitError, check_choice, problem
+from hemokit.checks import HemokitError, check_choice, check_columns, problem
+from hemokit.files import sha256
 from hemokit.labels import ANY, CLASSES, TWO_CLASSES
+from hemokit.leaks import check_no_leakage
 from hemokit.models.backbones import BACKBONES
 from hemokit.models.transfer import plain_cnn, transfer_classifier, unet_classifier
 from hemokit.predictions import build_label_predictions, write_label_predictions
@@ -34,14 +37,20 @@ from hemokit.runs.recipes import recipe_windows
 from hemokit.splits import SPLITS, balance
 from hemokit.targets import labels_of, names_of, weights_of
 from hemokit.training import fit, fit_in_two_phases, freeze, load, predict_labels, unfreeze
+from hemokit.training.checkpoints import BEST
 from hemokit.training.heads import fit_dense
 
+KEYS = (
+    *("model", "head", "weights", "image_size", "windows", "target", "classes", "imbalance", "epochs"),
+    *("learning_rates", "flip", "batch_size", "augmentation", "patience"),
+)
+AUGMENTATIONS = ("NONE", "STANDARD", "RENYARD", "TWOBRANCH", "FAHIM")
 IMBALANCE = (None, "weights", "repeat")
 MODELS = ("plain_cnn", *BACKBONES, "unet")
 
 
 def imagenet_or_random(backbone, input_shape):
-    """ "imagenet" where Keras can have these weights, else None after one line that says so: for lessons.
+    """Give "imagenet" where Keras can have these weights, else None after one line that says so: for lessons.
 
     Args:
         backbone: a key of `BACKBONES`.
@@ -98,10 +107,11 @@ def classifier_batches(table, recipe, *, training=False, seed=0):
 def train_head(features, table, recipe, *, optimizer=None, seed=0):
     """Train one dense layer with a softmax on features that were computed once, without a word.
 
-    That is the frozen phase of a classifier with head="pool": seconds, where the backbone would take minutes.
+    That is what the frozen phase of a classifier with head="pool" learns, at a constant rate and without
+    augmentation: seconds, where the backbone would take minutes.
 
     Args:
-        features: float array (rows, features), of `training.cached_features` for all rows of the table.
+        features: float array (rows, features) in the order of the table: `training.cached_features(...).features[0]`.
         table: a split table with slices of the recipe's classes alone.
         recipe: see the module; classes, imbalance, the first of epochs and of learning_rates, batch_size and patience
             count. The weights of the epoch with the lowest validation loss are taken.
@@ -114,6 +124,10 @@ def train_head(features, table, recipe, *, optimizer=None, seed=0):
     Raises:
         HemokitError: slices outside of the classes, a recipe with an unknown value.
     """
+    _check(table, recipe)
+    if features.shape != (len(table), *features.shape[1:]) or features.ndim != 2:
+        came = f"features of the shape {features.shape}"
+        raise problem(came, f"({len(table)}, features), one row a slice", "Take features[0] of `cached_features`.")
     train, validation, test = (np.flatnonzero(table["split"] == part) for part in SPLITS)
     labels, classes = labels_of(table, "class", recipe["classes"]), recipe["classes"]
     drawn, class_weights = _treated(table.iloc[train].reset_index(drop=True), recipe, seed)
@@ -146,12 +160,18 @@ def train_classifier(table, name, recipe, *, runs, source, seed=0):
     Raises:
         HemokitError: a recipe with an unknown value, and as `fit`.
     """
-    rows = {part: table[table["split"] == part].reset_index(drop=True) for part in ("train", "validation", "test")}
+    _check(table, recipe)
+    frozen, unfrozen = recipe["epochs"]
+    if not frozen + unfrozen or (frozen and recipe["model"] == "plain_cnn"):
+        expected = "(frozen, unfrozen) epochs, one of them at least; the plain network has nothing to freeze"
+        raise problem(f"epochs is {recipe['epochs']!r}", expected, "As in epochs=(0, 10).")
+    rows = {part: table[table["split"] == part].reset_index(drop=True) for part in SPLITS}
     train = classifier_batches(rows["train"], recipe, training=True, seed=seed)
     validation = classifier_batches(rows["validation"], recipe) if len(rows["validation"]) else None
-    told = [sorted(recipe.items(), key=str), seed, train.fingerprint, validation and validation.fingerprint]
-    run_dir = Path(runs) / f"{name}_{hashlib.sha256(repr(told).encode()).hexdigest()[:8]}"
-    model = _fit(recipe, train, validation, run_dir, {"system": name, "data": source, **_plain(recipe)}, seed)
+    settings = {"system": name, "data": source, **recipe, "weights": _weights_told(recipe)}
+    told = [sorted(settings.items()), seed, train.fingerprint, validation and validation.fingerprint]
+    run_dir = Path(runs) / f"{name}_{hashlib.sha256(json.dumps(told).encode()).hexdigest()[:8]}"
+    model = _fit(recipe, train, validation, run_dir, settings, seed)
     frames = [
         predict_labels(model, classifier_batches(part, recipe), part, flip=recipe["flip"])
         for part in (rows["validation"], rows["test"]) if len(part)
@@ -178,6 +198,7 @@ def cross_validate(table, name, recipe, *, runs, source, seed=0):
     Raises:
         HemokitError: as `train_classifier`.
     """
+    check_columns(table, ["slice_id", "fold"])
     if recipe["patience"] is not None:
         raise problem("patience in a recipe for folds", "a fixed number of epochs", "Set patience to None.")
     frames = []
@@ -219,10 +240,33 @@ def _treated(table, recipe, seed):
     """The training rows of a recipe, repeated where it wants that, and its class_weights."""
     imbalance = check_choice(recipe["imbalance"], IMBALANCE, "imbalance")
     if imbalance == "repeat":
-        by_class = recipe["target"] == "class" and recipe["classes"] != TWO_CLASSES
+        by_class = recipe["target"] == "class" and tuple(recipe["classes"]) != TWO_CLASSES
         table = balance(table, by="class" if by_class else ANY, seed=seed)
     return table, "balanced" if imbalance == "weights" else None
 
 
-def _plain(recipe):
-    return {key: str(value) if isinstance(value, Path) else value for key, value in recipe.items()}
+def _check(table, recipe):
+    """Raise HemokitError for what can be known to be wrong before anything is trained."""
+    missing = [key for key in KEYS if key not in recipe]
+    if missing:
+        remedy = "Begin with another recipe: {**pretraining.FINE_TUNING, ...}."
+        raise problem(f"the recipe lacks {', '.join(missing)}", f"the keys {', '.join(KEYS)}", remedy)
+    check_choice(recipe["model"], MODELS, "model")
+    check_choice(recipe["augmentation"], AUGMENTATIONS, "augmentation")
+    check_columns(table, ["slice_id", "patient_id", "split"])
+    counts = {part: int((table["split"] == part).sum()) for part in SPLITS}
+    if sum(counts.values()) < len(table) or not counts["train"] or sum(counts.values()) == counts["train"]:
+        came = f"{len(table)} rows, of which {', '.join(f'{count} are {part}' for part, count in counts.items())}"
+        raise problem(came, "rows to train on and others, all of these splits", "Use splits.split_by_patient.")
+    check_no_leakage(table)
+
+
+def _weights_told(recipe):
+    """What the weights of a recipe are, not where they lie: another content is another run."""
+    weights = recipe["weights"]
+    if weights in (None, "imagenet"):
+        return weights
+    path = Path(weights) / BEST if recipe["model"] == "unet" else Path(weights)
+    if not path.is_file():
+        raise problem("no such file", "the weights that the recipe names", "Train or download them first.", file=path)
+    return f"sha256 {sha256(path)}"

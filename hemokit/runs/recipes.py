@@ -12,6 +12,7 @@ import pandas as pd
 from hemokit import augment, losses
 from hemokit.checks import check_choice, problem
 from hemokit.labels import ANY
+from hemokit.leaks import check_no_leakage
 from hemokit.models.unet import unet
 from hemokit.runs.channels import channels_of, windows_for
 from hemokit.runs.judging_facts import Facts, choose_on_validation, write_judged
@@ -86,6 +87,7 @@ def train_recipe(table, name, recipe, *, runs, source, seed=0):
     """
     from hemokit.pipelines import slice_pipeline
 
+    check_no_leakage(table)
     rows = {part: table[table["split"] == part].reset_index(drop=True) for part in SPLITS}
     windows = recipe_windows(recipe, table)
     how = {"target": "mask", "windows": windows, **{key: recipe[key] for key in ("image_size", "batch_size")}}

@@ -75,13 +75,16 @@ def describe_model(model):
     Returns:
         dict: name, layers, parameters, digest (12 hex digits over the configuration, without names).
     """
-    names = {layer.name: f"layer {place}" for place, layer in enumerate(model._flatten_layers())}
+    layers = list(model._flatten_layers())
+    names = {layer.name: f"layer {place}" for place, layer in enumerate(layers)}
+    for node in (node for layer in layers for node in getattr(layer, "operations", ())):
+        names.setdefault(node.name, f"layer {len(names)}")  # keras.ops in a model have numbers of the process, too
     try:
         told = _renamed(model.get_config(), names)
     except NotImplementedError:  # a model class of the user's own
         told = [[list(one.shape), str(one.dtype)] for one in model.weights]
     digest = hashlib.sha256(json.dumps(told, default=str).encode()).hexdigest()[:12]
-    return {"layers": len(names), "parameters": model.count_params(), "digest": digest}
+    return {"layers": len(layers), "parameters": model.count_params(), "digest": digest}
 
 
 def versions():
