@@ -158,7 +158,7 @@ def test_the_blocker_blocks():
     assert run(BLOCKED, "jax") == ["tensorflow"]
 
 
-@pytest.mark.slow
+@pytest.mark.promises
 def test_models_and_losses_train(backend):
     """Every model trains on a second backend without TensorFlow, and the losses have the same values there."""
     assert run(STEP, backend)[-1] == backend

@@ -167,7 +167,7 @@ def test_jobs_change_nothing(case, method):
     assert one.settings == two.settings
 
 
-@pytest.mark.slow
+@pytest.mark.promises
 def test_cluster_changes_nothing(case):
     """A Dask cluster of two processes finds what one process finds, by client and by address."""
     distributed = pytest.importorskip("distributed")

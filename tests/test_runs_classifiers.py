@@ -153,6 +153,7 @@ def test_unet_classifier_begins_where_the_segmenter_is(segmenter, target):
     np.testing.assert_allclose(model.predict(images, verbose=0)[:, -1], 1 / (1 + np.exp(-logit)), atol=1e-5)
 
 
+@pytest.mark.promises
 @pytest.mark.parametrize("imbalance", [None, "weights", "repeat"])
 def test_head_on_features(split, imbalance):
     """A dense layer learns from features that tell the label, predicts validation and test once, the same each time."""
@@ -164,6 +165,7 @@ def test_head_on_features(split, imbalance):
     assert sorted(frame["slice_id"]) == sorted(split["slice_id"][split["split"] != "train"])
 
 
+@pytest.mark.promises
 def test_frozen_features_may_be_cached(split, tmp_path):
     """A recipe may compute the features of its frozen phase once."""
     recipe = RECIPE | {"model": "VGG16", "epochs": (1, 1), "cached_epochs": 1, "augmentation": "NONE"}
@@ -186,6 +188,7 @@ def test_no_imagenet_is_one_line(monkeypatch, capsys):
         classifiers.imagenet_or_random("VGG16", (32, 32, 2))
 
 
+@pytest.mark.promises
 def test_start_from_the_phantom(table, tmp_path, monkeypatch):
     """A phantom in the layout of the data is learned from, and the run is found again."""
     asked = []
