@@ -7,5 +7,6 @@
 
 Reading order: channels (which windows a model sees), data (folder -> split table), judging_facts (thresholds and origin
 beside predictions), judging (tables), figures, reports (files), panels, settings, training, prediction; lesson_data,
-recipes (what the lessons on segmentation share). Judging imports no Keras.
+recipes (what the lessons on segmentation share); classifiers, pretraining, classifier_lessons, looking (those on
+classifiers and heat maps). Judging imports no Keras.
 """
