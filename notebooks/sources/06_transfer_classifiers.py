@@ -296,7 +296,7 @@ plt.show()
 
 # %% [markdown]
 # ## 5 Why is a class never predicted?
-# math7243 reports that its networks hardly ever name intraparenchymal hemorrhage. northeastern's Xception has an
+# math7243's ResNet50 never names intraparenchymal hemorrhage, its Xception rarely. northeastern's Xception has an
 # accuracy of 0.618 and an F1 of 0.22: most of its classes must be near dead. Three things can be at work, and you have
 # met two: no signal in the features, and no patients to learn from. The third is the loss.
 #
