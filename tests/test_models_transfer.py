@@ -7,7 +7,8 @@ import pytest
 from hemokit.checks import HemokitError
 from hemokit.models import backbones
 from hemokit.models.backbones import BACKBONES, STRIDE, backbone_encoder, encoder_of, field_of, load_encoder_weights
-from hemokit.models.transfer import plain_cnn, transfer_classifier
+from hemokit.models.transfer import plain_cnn, transfer_classifier, unet_classifier
+from hemokit.models.unet import unet
 
 SMALL = "VGG16"  # the quickest to build
 # Weights without the top, as keras.io/api/applications and the files' own summaries give them.
@@ -121,7 +122,24 @@ def test_field_of_a_layer():
         *(("InceptionResNetV2", 11, (-24 * 21 / 43, 88)), ("InceptionResNetV2", 2, (0, 64))),
         ("unet", 16, (0, 33)),
     ):
-        assert field_of(keras.Model(name=name), cells, 33) == field, (name, cells)
+        assert field_of(keras.Model(name=name), "any", cells, 33) == field, (name, cells)
+
+
+@pytest.mark.parametrize("name", ["InceptionResNetV2", "VGG16"])
+def test_field_of_a_level(name):
+    """Level k has the stride 2**k, on the smallest image too, where the margin is wider than the image."""
+    for size, filled in ((32, 32), (33, 64)):
+        for number in range(1, 6):
+            cells = filled // 2**number
+            assert field_of(keras.Model(name=name), f"p{number}", cells, size) == (0, filled)
+
+
+def test_field_of_a_layer_behind_an_encoder():
+    """A decoder lies over the filled image as the levels do; what has a cell for each pixel, over the image."""
+    image = keras.Input((33, 32, 1))
+    model = keras.Model(image, keras.Model(image, image + 1, name="VGG16")(image))
+    for cells, size, field in ((32, 33, 64), (4, 33, 64), (33, 33, 33), (16, 32, 32), (32, 32, 32)):
+        assert field_of(model, "decoder1_relu", cells, size) == (0, field), (cells, size)
 
 
 def test_weights_from_a_file(encoder, tmp_path):
@@ -160,6 +178,31 @@ def test_no_download(monkeypatch):
     monkeypatch.setattr("keras.src.applications.vgg16.file_utils.get_file", download)
     with pytest.raises(HemokitError, match=r"VGG16 cannot be downloaded \(no way there\).*weights=PATH.*None"):
         transfer_classifier(SMALL, (40, 33, 1), num_classes=2, weights="imagenet")
+
+
+@pytest.mark.parametrize(
+    "error, told",
+    [
+        (
+            Exception("URL fetch failure on https://x: 404 -- Not Found"),
+            "VGG16 cannot be downloaded .URL fetch failure",
+        ),
+        (
+            ValueError("Incomplete or corrupted file detected. The sha256 file hash"),
+            "downloaded .Incomplete or corrupt",
+        ),
+        (RuntimeError("out of memory"), "^out of memory"),
+    ],
+)
+def test_what_is_no_download(monkeypatch, error, told):
+    """Keras' own words for a failed download are told as one; every other error stays what it is."""
+
+    def download(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr("keras.src.applications.vgg16.file_utils.get_file", download)
+    with pytest.raises(RuntimeError if isinstance(error, RuntimeError) else HemokitError, match=told):
+        backbone_encoder(SMALL, (40, 33, 1), weights="imagenet")
 
 
 @pytest.mark.promises
@@ -234,7 +277,8 @@ def test_saved_and_loaded(tmp_path):
         ({"num_classes": 1}, "num_classes is 1, but expected a whole number from 2"),
         ({"num_classes": 2.0}, "num_classes is 2.0"),
         ({"head": "dense"}, "head is 'dense', but expected one of"),
-        ({"head": "decoder", "filters": (8, 8)}, r"filters is \(8, 8\), but expected 4 or more"),
+        ({"head": "decoder", "filters": (8, 8)}, r"filters is \(8, 8\), but expected 4 positive whole numbers"),
+        ({"head": "decoder", "filters": (8,) * 5}, r"filters is \(8, 8, 8, 8, 8\), but expected 4 positive"),
     ],
 )
 def test_wrong_arguments(options, told):
@@ -242,6 +286,31 @@ def test_wrong_arguments(options, told):
     given = {"backbone": "VGG16", "input_shape": (64, 64, 3), "num_classes": 2, **options}
     with pytest.raises(HemokitError, match=told):
         transfer_classifier(given.pop("backbone"), given.pop("input_shape"), **given)
+
+
+def test_plain_cnn_is_not_deeper_than_its_images():
+    """Each pair of convolutions halves the image, so that it must have 2**pairs pixels a side; no pair is no network."""
+    with pytest.raises(HemokitError, match="the image has 16x16 pixels, but expected 64 or more a side"):
+        plain_cnn((16, 16, 1), num_classes=2, filters=(2,) * 6)
+    assert plain_cnn((4, 5, 1), num_classes=2, filters=(2, 2)).output_shape == (None, 2)
+    with pytest.raises(HemokitError, match=r"filters is \(\), but expected 1 or more positive whole numbers"):
+        plain_cnn((16, 16, 1), num_classes=2, filters=())
+
+
+@pytest.mark.parametrize(
+    "shape, outputs, options, told",
+    [
+        ((8, 8, 1), 2, {}, "the segmenter has 2 outputs for each pixel, but expected one"),
+        ((None, None, 1), 1, {}, r"images of \(None, None, 1\), but expected sizes that are known"),
+        ((8, 8, 8, 1), 1, {}, "the segmenter is 'unet', but expected a U-Net of models.unet.unet in 2-D"),
+        ((8, 8, 1), 1, {"dropout": 3}, "dropout is 3, but expected a number from 0 to below 1"),
+        ((8, 8, 1), 1, {"num_classes": 0}, "num_classes is 0"),
+    ],
+)
+def test_wrong_segmenters(shape, outputs, options, told):
+    """A U-Net that cannot become a classifier, and wrong numbers, get one sentence each."""
+    with pytest.raises(HemokitError, match=told):
+        unet_classifier(unet(shape, num_outputs=outputs, filters=(2, 2)), **{"num_classes": 2, **options})
 
 
 def test_model_without_a_backbone():

@@ -51,6 +51,22 @@ def test_exclusive_classes():
     assert found["prediction"].tolist() == ["normal", "normal"] and "score_subdural" not in found
 
 
+def test_whole_numbers_stay_whole_numbers():
+    """Labels 0 and 1 are predicted as 0 and 1 again, also where one of them was never predicted."""
+    given = frame([0.2, 0.4]).rename(columns={"probability_any": "probability_1"})
+    given = given.assign(probability_0=[0.8, 0.6], label=[1, 0], prediction=[0, 0])
+    found = average_neighbors(given, reach=np.int64(1))["prediction"]
+    assert found.tolist() == [0, 0] and found.dtype == given["prediction"].dtype
+    given = given.assign(label=0, probability_1=[0.9, 0.3], probability_0=[0.1, 0.7])
+    assert average_neighbors(given, reach=1)["prediction"].tolist() == [1, 1]
+
+
+def test_scans_of_two_data_sets_part():
+    """Two data sets may name a scan alike: its slices are no neighbors, and may have the same place."""
+    given = frame([0.2, 0.8, 0.4], places=[1, 1, 2]).assign(dataset=["one", "two", "two"])
+    np.testing.assert_allclose(average_neighbors(given)["probability_any"], [0.2, 0.6, 0.6])
+
+
 @pytest.mark.parametrize(
     "given, options, told",
     [
@@ -58,6 +74,9 @@ def test_exclusive_classes():
         (frame([0.1]).drop(columns="scan_id"), {}, "scan_id"),
         (frame([0.1, 0.2], scans=["a", None]), {}, "1 of 2 slices have no scan_id"),
         (frame([0.1, 0.2], places=[3, 3]), {}, "scan 'a' has two slices at place 3"),
+        (frame([0.1, np.nan]), {}, "'probability_any': 1 of 2 slices have none, but expected a finite number"),
+        (frame([0.1]).assign(prediction="normal"), {}, "prediction 'normal' has no column 'probability_normal'"),
+        (frame([0.1]), {"reach": True}, "reach is True, but expected a whole number from 0"),
         (frame([0.1]), {"reach": -1}, "reach is -1, but expected a whole number from 0"),
     ],
 )

@@ -15,6 +15,7 @@ it the layers have the names that keras.applications gives them, which papers na
 
 import math
 import warnings
+from http.client import HTTPException
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ import keras
 from hemokit.checks import check_choice, problem
 from hemokit.models.shapes import check_image_shape
 
+FAILED_DOWNLOAD = ("URL fetch failure", "Incomplete or corrupted file")  # in the words of keras.utils.get_file
 STRIDE = 32  # of the deepest level
 LEVELS = ("p1", "p2", "p3", "p4", "p5")  # the outputs of an encoder
 
@@ -110,20 +112,26 @@ def encoder_of(model):
     raise problem(f"the model {model.name!r} has no backbone", f"one of {', '.join(BACKBONES)} or a unet in it", remedy)
 
 
-def field_of(model, cells, size):
+def field_of(model, layer, cells, size):
     """Which pixels of an image's axis the cells of a layer lie over: (first, number); first may be negative.
 
     Layers of an encoder look at the filled image; those that have more cells than that, at what is left of its margin
-    too, before and behind it in the proportion of the margin. All other layers look at the image.
+    too, before and behind it in the proportion of the margin; p1 ... p5, which are cropped, at the filled image alone.
+    So do the layers beside an encoder, as those of a decoder behind it, unless they have a cell for each pixel. All
+    other layers look at the image.
 
     Args:
-        model: the model that holds the layer: an encoder, or any other.
+        model: the model that holds the layer: an encoder, one with an encoder in it, or any other.
+        layer: name of the layer.
         cells: how many the layer has along the axis.
         size: of the image along the axis.
     """
-    if model.name not in BACKBONES:
-        return 0, size
     filled = size + -size % STRIDE
+    if model.name not in BACKBONES:
+        is_beside = any(one.name in BACKBONES for one in model.layers)
+        return 0, filled if is_beside and cells != size else size
+    if layer in LEVELS:
+        return 0, filled
     margin = BACKBONES[model.name].margin
     halvings = math.log2((sum(margin) + filled) / cells)
     stride = 2 ** min(max(math.floor(halvings + 0.2), 0), len(LEVELS))  # 0.2: a layer may be padded, too
@@ -190,7 +198,9 @@ def _application(backbone, x, weights):
         return build(include_top=False, weights=None, input_tensor=x)
     try:
         return build(include_top=False, weights="imagenet", input_tensor=x)
-    except Exception as error:  # what Keras' download raises depends on what went wrong
+    except Exception as error:  # Keras tells some failed downloads by a bare Exception or ValueError
+        if not isinstance(error, OSError | HTTPException) and not any(words in str(error) for words in FAILED_DOWNLOAD):
+            raise
         told = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         remedy = "Connect, or load a file by weights=PATH, or start at random by weights=None."
         came = f"the ImageNet weights of {backbone} cannot be downloaded ({told})"

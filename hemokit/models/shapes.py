@@ -34,9 +34,9 @@ def check_image_shape(input_shape, *, channels=None, least=1):
     return shape
 
 
-def check_counts(name, values, remedy, *, least=1):
-    """Return positive whole numbers as a tuple; HemokitError for anything else, or fewer than `least` of them."""
+def check_counts(name, values, remedy, *, exactly=None):
+    """Return positive whole numbers as a tuple; HemokitError for anything else, none, or not `exactly` so many."""
     given = values if isinstance(values, tuple | list) else None
-    if given is None or len(given) < least or not are_counts(given):
-        raise problem(f"{name} is {values!r}", f"{least} or more positive whole numbers", remedy)
+    if not given or not are_counts(given) or exactly not in (None, len(given)):
+        raise problem(f"{name} is {values!r}", f"{exactly or '1 or more'} positive whole numbers", remedy)
     return tuple(given)

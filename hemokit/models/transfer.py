@@ -2,9 +2,11 @@
 
 Layer names, which will not change: `image`; the backbone, a model named like its key, or "unet"; `pool`, what goes into
 the head; `decoder<k>_up`, `_join`, `_conv`, `_norm`, `_relu`, `_dropout` for k = 4 ... 1 and `vector`, `dense1`,
-`dense2` (of `head="decoder"`); `from_features`, `from_pixels` (of `unet_classifier`); `logits`, and `probability`,
-float32 under every precision policy.
+`dense2` (of `head="decoder"`); `features`, `from_features`, `from_pixels` (of `unet_classifier`, which has no `pool`:
+the pixels go past its features); `logits`, and `probability`, float32 under every precision policy.
 """
+
+from numbers import Real
 
 import keras
 
@@ -43,7 +45,8 @@ def transfer_classifier(
         keras.Model "<backbone>_classifier", float32 (batch, num_classes) in [0, 1].
 
     Raises:
-        HemokitError: as `backbone_encoder`; fewer than 2 classes (1 with multi_label), another head.
+        HemokitError: as `backbone_encoder`; fewer than 2 classes (1 with multi_label), another head, another
+            number of filters than four.
     """
     check_choice(head, HEADS, "head")
     _check_classes(num_classes, multi_label)
@@ -70,7 +73,8 @@ def unet_classifier(segmenter, *, num_classes, multi_label=False, dropout=0.3):
     masks teach it what is different about them.
 
     Args:
-        segmenter: keras.Model of `unet.unet` in 2-D, or one that was loaded from a run; its layers are shared.
+        segmenter: keras.Model of `unet.unet` in 2-D with one output and known sizes, or one that was loaded from a run;
+            its layers are shared.
         num_classes, multi_label: as `transfer_classifier`; of exclusive classes the first is "normal".
         dropout: of the features, in [0, 1).
 
@@ -78,20 +82,19 @@ def unet_classifier(segmenter, *, num_classes, multi_label=False, dropout=0.3):
         keras.Model "unet_classifier", float32 (batch, num_classes) in [0, 1]; the segmenter's part is the layer "unet".
 
     Raises:
-        HemokitError: a model that is no U-Net of `unet.unet`, wrong numbers of classes.
+        HemokitError: a model that is no such U-Net, wrong numbers of classes, another dropout.
     """
     _check_classes(num_classes, multi_label)
-    names = {layer.name for layer in segmenter.layers}
-    if not {"bottleneck_relu2", "logits"} <= names or len(segmenter.inputs[0].shape) != 4:
-        remedy = "Load a run of `hemokit train`, or build one by models.unet."
-        raise problem(f"the segmenter is {segmenter.name!r}", "a U-Net of models.unet.unet in 2-D", remedy)
+    if not isinstance(dropout, Real) or isinstance(dropout, bool) or not 0 <= dropout < 1:
+        raise problem(f"dropout is {dropout!r}", "a number from 0 to below 1", "Use 0 for none; 0.3 is usual.")
+    _check_segmenter(segmenter)
     inner = [segmenter.get_layer(name).output for name in ("bottleneck_relu2", "logits")]
     encoder = keras.Model(segmenter.inputs[0], inner, name="unet")
     image = keras.Input(segmenter.inputs[0].shape[1:], name="image")
     features, pixels = encoder(image)
     means = keras.layers.GlobalAveragePooling2D(name="means")(features)
     maxima = keras.layers.GlobalMaxPooling2D(name="maxima")(features)
-    x = keras.layers.Dropout(dropout, name="dropout")(keras.layers.Concatenate(name="pool")([means, maxima]))
+    x = keras.layers.Dropout(dropout, name="dropout")(keras.layers.Concatenate(name="features")([means, maxima]))
     x = keras.layers.Dense(num_classes, kernel_initializer="zeros", dtype="float32", name="from_features")(x)
     says_normal = 0 if multi_label else 1  # of exclusive classes, the first: blood speaks for all others
     weight = keras.initializers.Constant([0.0] * says_normal + [PIXEL_WEIGHT] * (num_classes - says_normal))
@@ -107,9 +110,9 @@ def plain_cnn(input_shape, *, num_classes, multi_label=False, filters=(16, 32, 6
     reports a "ten-layer basic CNN" without its layers; this is ours of that depth.
 
     Args:
-        input_shape: (height, width, channels), images in [0, 1], at least 16 pixels a side.
+        input_shape: (height, width, channels), images in [0, 1], at least 2**len(filters) pixels a side: 16 with four.
         num_classes, multi_label: as `transfer_classifier`.
-        filters: of the four pairs.
+        filters: of the pairs; four are the network of that name.
 
     Returns:
         keras.Model "plain_cnn", float32 (batch, num_classes) in [0, 1].
@@ -117,9 +120,9 @@ def plain_cnn(input_shape, *, num_classes, multi_label=False, filters=(16, 32, 6
     Raises:
         HemokitError: another rank, sizes too small, fewer than 2 classes (1 with multi_label).
     """
-    check_image_shape(input_shape, least=16)
-    _check_classes(num_classes, multi_label)
     filters = check_counts("filters", filters, "One for each pair of convolutions, as in (16, 32, 64, 128).")
+    check_image_shape(input_shape, least=2 ** len(filters))
+    _check_classes(num_classes, multi_label)
     image = x = keras.Input(input_shape, name="image")
     for number, width in enumerate(filters, start=1):
         for step in (1, 2):
@@ -135,7 +138,7 @@ def plain_cnn(input_shape, *, num_classes, multi_label=False, filters=(16, 32, 6
 
 def decoder(levels, filters, *, dropout=0.0):
     """The U-shaped way up over five levels p1 ... p5: features at stride 2, (batch, rows, columns, filters[-1])."""
-    filters = check_counts("filters", filters, "One for each of strides 16, 8, 4 and 2.", least=4)
+    filters = check_counts("filters", filters, "One for each of strides 16, 8, 4 and 2.", exactly=4)
     x = levels[-1]
     for number, width in zip((4, 3, 2, 1), filters, strict=True):
         name = f"decoder{number}"
@@ -164,6 +167,22 @@ def _top(pixels):
     flat = keras.layers.Reshape((rows * columns,), dtype="float32", name="pixels")(pixels)
     highest, _ = keras.ops.top_k(flat, max(1, rows * columns // 100))
     return keras.ops.mean(highest, axis=-1, keepdims=True)
+
+
+def _check_segmenter(segmenter):
+    """HemokitError unless a model is a U-Net in 2-D with one output, for images of a known size."""
+    layers = {layer.name: layer for layer in getattr(segmenter, "layers", ())}
+    if not {"bottleneck_relu2", "logits"} <= set(layers) or len(segmenter.inputs[0].shape) != 4:
+        remedy = "Load a run of `hemokit train`, or build one by models.unet."
+        came = f"the segmenter is {getattr(segmenter, 'name', segmenter)!r}"
+        raise problem(came, "a U-Net of models.unet.unet in 2-D", remedy)
+    outputs, shape = layers["logits"].output.shape[-1], tuple(segmenter.inputs[0].shape[1:])
+    if outputs != 1:
+        remedy = "Build or train it with num_outputs=1: blood or not."
+        raise problem(f"the segmenter has {outputs} outputs for each pixel", "one", remedy)
+    if None in shape:
+        remedy = "Build it with its sizes, as unet((256, 256, 1)), and give it the weights of the other."
+        raise problem(f"the segmenter takes images of {shape}", "sizes that are known", remedy)
 
 
 def _check_classes(num_classes, multi_label):
