@@ -79,6 +79,8 @@ def test_laws(heat, mask, tolerance):
         (one_at(0, 0), MASK, np.nan, "tolerance is nan"),
         (one_at(0, 0), MASK, "15", "tolerance is '15'"),
         (one_at(0, 0), MASK, True, "tolerance is True"),
+        (one_at(0, 0), MASK, None, "tolerance is None, but expected pixels"),
+        (one_at(0, 0), MASK, 1j, "tolerance is 1j"),
     ],
 )
 def test_errors(heat, mask, tolerance, told):

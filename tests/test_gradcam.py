@@ -13,6 +13,7 @@ from test_backends import backend, run  # noqa: F401  (a fixture)
 from hemokit.checks import HemokitError
 from hemokit.evaluation import pointing_game
 from hemokit.gradcam import gradcam, spatial_layers
+from hemokit.labels import SUBTYPES
 from hemokit.models.transfer import plain_cnn, transfer_classifier
 from hemokit.models.unet import unet
 
@@ -101,18 +102,28 @@ def test_against_tf_keras_vis():
     assert lit > 1
 
 
-def test_names_of_labels():
-    """Names stand for numbers in heads of known labels: six sigmoids, and softmaxes over seven, six or two classes."""
+@pytest.mark.parametrize(
+    "count, multi_label, given, name, number",
+    [
+        (6, True, None, "subdural", 5),
+        (7, False, None, "multi", 6),
+        (2, False, ("epidural", "subdural"), "subdural", 1),
+        (6, False, ["normal", *SUBTYPES], "epidural", 1),
+        (1, True, ("any",), "any", 0),
+    ],
+)
+def test_names_of_labels(count, multi_label, given, name, number):
+    """Names stand for numbers: those that are given, and else those of six sigmoids or of seven classes."""
+    keras.utils.set_random_seed(3)
+    model = plain_cnn((16, 16, 1), num_classes=count, multi_label=multi_label, filters=(8,))
+    model.set_weights([np.abs(one) for one in model.get_weights()])  # no feature is dead
+    model.get_layer("dense1").set_weights([np.eye(8, 128), np.zeros(128)])
+    model.get_layer("logits").set_weights([np.eye(128, count), np.zeros(count)])  # feature k speaks for label k
     image = random_image(16, 16)
-    for count, multi_label, names in (
-        (6, True, "any"),
-        (7, False, "multi"),
-        (6, False, "normal"),
-        (2, False, "normal"),
-    ):
-        model = plain_cnn((16, 16, 1), num_classes=count, multi_label=multi_label, filters=(2,))
-        number = count - 1 if names == "multi" else 0
-        np.testing.assert_array_equal(gradcam(model, image, label=names), gradcam(model, image, label=number))
+    heats = [gradcam(model, image, label=one, names=given) for one in range(count)]
+    assert all(heat.any() for heat in heats)
+    same = [np.array_equal(gradcam(model, image, label=name, names=given), heat) for heat in heats]
+    assert same == [one == number for one in range(count)]
 
 
 def test_random_weights_change_the_map():
@@ -166,6 +177,29 @@ def test_planted_patch_on_a_backbone(backbone="Xception"):
         assert heat.shape == size
         found = np.array(np.unravel_index(heat.argmax(), size))
         assert np.abs(found - (row, column)).max() <= 16, (row, column, found)
+
+
+def test_planted_patch_behind_a_filled_image():
+    """On an image of no multiple of 32, the map of a decoder behind a backbone lies on the patch, to the pixel.
+
+    The first layers and the last block are set to hand on where the image is bright.
+    """
+    model = transfer_classifier(
+        "VGG16", (100, 70, 1), num_classes=1, multi_label=True, head="decoder", filters=(1,) * 4
+    )
+    encoder = model.get_layer("VGG16")
+    names = ("block1_conv1", "block1_conv2", "block2_conv1", "block2_conv2")
+    for layer in (*(encoder.get_layer(name) for name in names), model.get_layer("decoder1_conv")):
+        weights = [np.zeros_like(one) for one in layer.get_weights()]
+        weights[0][1, 1, int(layer.name == "decoder1_conv"), 0] = 1  # behind the one feature from below: p1's first
+        layer.set_weights(weights)
+    for name in ("dense1", "dense2", "logits"):
+        layer = model.get_layer(name)
+        layer.set_weights([np.ones_like(layer.kernel), np.zeros_like(layer.bias)])
+    patch = np.zeros((100, 70), bool)
+    patch[72:84, 46:60] = True
+    for name in (None, "decoder1_conv", "p1"):
+        np.testing.assert_array_equal(gradcam(model, patch, label=0, layer=name) > 0.5, patch, err_msg=str(name))
 
 
 @pytest.mark.promises
@@ -243,6 +277,14 @@ def diverged():
     return model
 
 
+def classes_of(count):
+    """A model of some exclusive classes."""
+    image = keras.Input((7, 8, 1))
+    return keras.Model(
+        image, layers.Dense(count, activation="softmax")(layers.GlobalMaxPooling2D()(layers.ReLU()(image)))
+    )
+
+
 GOOD = {"image": np.zeros((7, 8)), "label": 0}
 
 
@@ -253,8 +295,15 @@ GOOD = {"image": np.zeros((7, 8)), "label": 0}
         (None, {"label": -1}, "label is -1"),
         (None, {"label": True}, "label is True"),
         (None, {"label": 1.0}, "label is 1.0"),
-        (None, {"label": "any"}, "label is 'any', but expected a number from 0 to 2. Name"),
-        (lambda: plain_cnn((16, 16, 1), num_classes=6), {"label": "any", "image": np.zeros((16, 16))}, "normal, epid"),
+        (None, {"label": "any"}, r"label is 'any', but expected a number from 0 to 2\. Pass a number, or .* names="),
+        (lambda: classes_of(2), {"label": "hemorrhage"}, r"label is 'hemorrhage', .* from 0 to 1\. Pass a number"),
+        (lambda: classes_of(6), {"label": "epidural"}, r"label is 'epidural', .* from 0 to 5\. Pass a number"),
+        (lambda: classes_of(7), {"label": "any"}, "label is 'any', .* from 0 to 6, or one of normal, epidural"),
+        (None, {"label": "c", "names": ("d", "e", "f")}, "label is 'c', .* from 0 to 2, or one of d, e, f"),
+        (None, {"names": ("d", "e")}, r"names is \('d', 'e'\), but expected 3 different names"),
+        (None, {"names": ("d", "e", "e")}, "expected 3 different names"),
+        (None, {"names": (1, 2, 3)}, "expected 3 different names"),
+        (None, {"names": "def"}, "names is 'def', but expected 3 different names"),
         (None, {"layer": "mean"}, "layer is 'mean', which is none of them, .* such as 'coarse'"),
         (same_name_twice, {"layer": "conv"}, "layer is 'conv', which 2 models have"),
         (None, {"image": np.zeros((8, 7))}, r"an image of the shape \(8, 7, 1\), float64, but .* \(7, 8, 1\)"),
@@ -282,6 +331,22 @@ def test_shared_layer_is_no_place():
     model = keras.Model(image, layers.GlobalAveragePooling2D()(conv(conv(image))))
     with pytest.raises(HemokitError, match="no layer of"):
         spatial_layers(model)
+
+
+def test_model_called_twice_has_no_places():
+    """The inside of a model that is called twice has no features of its own; what lies behind both calls has."""
+    image, inside = keras.Input((7, 8, 1)), keras.Input((7, 8, 1))
+    shared = keras.Model(inside, layers.Conv2D(1, 1, name="shared")(inside))
+    both = layers.Add(name="both")([shared(image), shared(layers.ReLU(name="before")(image))])
+    model = keras.Model(image, layers.GlobalAveragePooling2D()(both))
+    assert spatial_layers(model) == ["before", "both"]
+    x = random_image(7, 8)
+    shared.set_weights([np.ones((1, 1, 1, 1)), np.zeros(1)])
+    np.testing.assert_allclose(gradcam(model, x, label=0), x / x.max(), rtol=1e-6)
+    with pytest.raises(HemokitError, match="layer is 'shared', which is none of them"):
+        gradcam(model, x, label=0, layer="shared")
+    once = keras.Model(image, layers.GlobalAveragePooling2D()(shared(image)))
+    assert spatial_layers(once) == ["shared"]  # its other calls are off the way
 
 
 @pytest.mark.promises

@@ -3,6 +3,7 @@
 Zhang et al. 2018, Top-Down Neural Attention by Excitation Backprop (they call a point within 15 pixels a hit).
 """
 
+import numbers
 from typing import NamedTuple
 
 import numpy as np
@@ -50,9 +51,7 @@ def pointing_hit(heat, mask, *, tolerance=TOLERANCE):
     Source:
         Zhang et al. 2018, Top-Down Neural Attention by Excitation Backprop.
     """
-    heat, near = _checked(heat, mask, tolerance)
-    highest = heat.max()
-    return float(near[heat == highest].mean()) if highest > 0 else 0.0
+    return _hit(*_checked(heat, mask, tolerance))
 
 
 def pointing_game(heats, masks, *, tolerance=TOLERANCE):
@@ -73,12 +72,18 @@ def pointing_game(heats, masks, *, tolerance=TOLERANCE):
         raise problem(f"{len(heats)} maps and {len(masks)} masks", "one mask per map", "Pair them up first.")
     hits, shares = [], []
     for number, (heat, mask) in enumerate(zip(heats, masks, strict=True)):
-        name = f"map {number}: "
-        shares.append(_checked(heat, mask, tolerance, name)[1].mean())
-        hits.append(pointing_hit(heat, mask, tolerance=tolerance))
+        heat, near = _checked(heat, mask, tolerance, f"map {number}: ")
+        shares.append(near.mean())
+        hits.append(_hit(heat, near))
     blank = sum(not np.any(heat) for heat in heats)
     score, chance = (float(np.mean(values)) if values else float("nan") for values in (hits, shares))
     return Pointing(score, chance, float(sum(hits)), len(hits), blank, tolerance)
+
+
+def _hit(heat, near):
+    """The share of the maxima of a map that lie where a point hits; 0.0 for a map of zeros."""
+    highest = heat.max()
+    return float(near[heat == highest].mean()) if highest > 0 else 0.0
 
 
 def _checked(heat, mask, tolerance, name=""):
@@ -93,6 +98,7 @@ def _checked(heat, mask, tolerance, name=""):
     if heat.dtype.kind not in "buif" or not (np.isfinite(heat).all() and heat.min() >= 0):
         remedy = "Pass a map as `gradcam` gives it."
         raise problem(f"{name}the heat map has values that are no heat", "finite numbers from 0 on", remedy)
-    if isinstance(tolerance, bool) or not np.isreal(tolerance) or not 0 <= tolerance < np.inf:
+    is_number = isinstance(tolerance, numbers.Real) and not isinstance(tolerance, bool)
+    if not is_number or not 0 <= tolerance < np.inf:
         raise problem(f"tolerance is {tolerance!r}", "pixels, 0 or more", f"The paper's is {TOLERANCE}.")
     return heat, ndimage.distance_transform_edt(~mask) <= tolerance

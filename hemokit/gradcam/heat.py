@@ -15,11 +15,11 @@ import numpy as np
 from hemokit.checks import problem
 from hemokit.gradcam.gradients import features_and_gradient, with_sizes
 from hemokit.gradcam.layers import output_layer, place_named, places_of
-from hemokit.labels import CLASSES, LABELS, TWO_CLASSES
+from hemokit.labels import CLASSES, LABELS
 from hemokit.models.backbones import field_of
 
 
-def gradcam(model, image, *, label, layer=None):
+def gradcam(model, image, *, label, layer=None, names=None):
     """Map the evidence of a model for one label over an image or a volume.
 
     Args:
@@ -28,11 +28,13 @@ def gradcam(model, image, *, label, layer=None):
             is of the logit. It is left as it was.
         image: one sample without the batch, as the model was trained on: numbers (height, width, channels), or
             (slices, height, width, channels); a single channel may be left out.
-        label: the number of the output, from 0; or its name where the model has the six sigmoids of `labels.LABELS`,
-            or a softmax over `labels.CLASSES`, these without "multi", or `labels.TWO_CLASSES`.
+        label: the number of the output, from 0; or its name, see `names`.
         layer: name of the layer whose features are looked at, also inside of a backbone ("conv5_block3_out"); see
             `spatial_layers`. None is the last one with positions of a classifier, and of a segmentation model the
             last with the fewest positions, the end of the bottleneck.
+        names: what the outputs mean, one name each, as `SliceBatches.names`. None takes six sigmoids for
+            `labels.LABELS` and a softmax over seven for `labels.CLASSES`; other outputs then have numbers alone, for
+            their count does not tell which classes they are.
 
     Returns:
         float32 (height, width) or (slices, height, width) in [0, 1], the maximum 1; all zeros where nothing in the
@@ -40,14 +42,15 @@ def gradcam(model, image, *, label, layer=None):
 
     Raises:
         HemokitError: a model of several inputs or outputs, an image of another shape or with values that are not
-            finite, a label that is none, a layer that has no positions or that the output does not depend on, a
-            gradient that is not finite, a backend other than TensorFlow, JAX and PyTorch.
+            finite, a label that is none, names that are not one for each output, a layer that has no positions or that
+            the output does not depend on, a gradient that is not finite, a backend other than TensorFlow, JAX and
+            PyTorch.
 
     Source:
         Selvaraju et al. 2017, Grad-CAM; see the top of this module.
     """
     places = places_of(model)
-    batch, number = _one_batch(model, image), _label_number(model, label)
+    batch, number = _one_batch(model, image), _label_number(model, label, names)
     place = place_named(with_sizes(model, batch, places), layer, is_classifier=len(model.outputs[0].shape) == 2)
     features, gradient = features_and_gradient(model, batch, place, number)
     weights = gradient.mean(axis=tuple(range(gradient.ndim - 1)))
@@ -83,27 +86,36 @@ def _one_batch(model, image):
     return image[None].astype(np.float32)
 
 
-def _label_number(model, label):
+def _label_number(model, label, names):
     """The number of the output for a label."""
-    count, names = model.outputs[0].shape[-1], _label_names(model)
+    count = model.outputs[0].shape[-1]
+    names = _names_by_count(model, count) if names is None else _checked_names(names, count)
     if isinstance(label, str) and label in names:
         return names.index(label)
     is_number = isinstance(label, numbers.Integral) and not isinstance(label, bool)
     if is_number and 0 <= label < count:
         return int(label)
     expected = f"a number from 0 to {count - 1}" + (f", or one of {', '.join(names)}" if names else "")
-    raise problem(f"label is {label!r}", expected, "Name one output of the model.")
+    remedy = "Name one output of the model." if names else "Pass a number, or what the outputs mean as names=(...)."
+    raise problem(f"label is {label!r}", expected, remedy)
 
 
-def _label_names(model):
-    """The names of a model's outputs, by their number and its last activation; () where they are not known."""
-    count, last = model.outputs[0].shape[-1], output_layer(model)
-    activation = getattr(last, "activation", None)
-    if activation is keras.activations.sigmoid:
-        return LABELS if count == len(LABELS) else ()
-    if activation is keras.activations.softmax:
-        return {2: TWO_CLASSES, 6: CLASSES[:-1], 7: CLASSES}.get(count, ())
-    return ()
+def _checked_names(names, count):
+    """The names of the outputs as a tuple; HemokitError unless there is one for each."""
+    given = tuple(names) if isinstance(names, tuple | list) else ()
+    are_names = all(isinstance(name, str) for name in given) and len(set(given)) == len(given)
+    if len(given) != count or not are_names:
+        expected = f"{count} different names, one for each output"
+        raise problem(f"names is {names!r}", expected, "Pass those of the batches that the model was trained on.")
+    return given
+
+
+def _names_by_count(model, count):
+    """The names of outputs whose number and last activation leave one meaning alone; () for all others."""
+    activation = getattr(output_layer(model), "activation", None)
+    if activation is keras.activations.sigmoid and count == len(LABELS):
+        return LABELS
+    return CLASSES if activation is keras.activations.softmax and count == len(CLASSES) else ()
 
 
 def _over_image(evidence, sizes, place):
@@ -112,7 +124,7 @@ def _over_image(evidence, sizes, place):
 
     cells = []  # where the middle of each pixel lies, counted in cells of the layer from the middle of its first
     for count, size in zip(evidence.shape, sizes, strict=True):
-        first, length = field_of(place.owner, count, size)
+        first, length = field_of(place.owner, place.layer.name, count, size)
         cells.append((np.arange(size) + 0.5 - first) * count / length - 0.5)
     grid = np.meshgrid(*cells, indexing="ij")
     return ndimage.map_coordinates(evidence.astype(np.float32), grid, order=1, mode="nearest")

@@ -26,7 +26,8 @@ def places_of(model):
     """Every place on the way from the input to the output of a model, from the input on.
 
     Returns:
-        list of `Place`. A layer that is used several times is none, for it has no features of its own.
+        list of `Place`. A layer that is used several times is none, for it has no features of its own; nor is one
+        inside of a model that is called several times.
 
     Raises:
         HemokitError: no functional or sequential model of one input and one output, or no layer with positions.
@@ -74,7 +75,9 @@ def _walk(model, outputs, rank):
     for layer in model.layers:
         own = tensors.get(id(layer), ())
         if isinstance(layer, keras.Model):
-            found += _walk(layer, [layer.outputs[one._keras_history.tensor_index] for one in own], rank)
+            calls = {one._keras_history.node_index for one in own}
+            if len(calls) == 1:
+                found += _walk(layer, [layer.outputs[one._keras_history.tensor_index] for one in own], rank)
         elif len(own) == 1 and len(own[0].shape) == rank and not isinstance(layer, keras.layers.InputLayer):
             found.append(Place(model, layer, tuple(own[0].shape)))
     return found
