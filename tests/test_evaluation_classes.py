@@ -259,7 +259,7 @@ def test_report_refuses(change, how, message):
     with pytest.raises(HemokitError, match="the predictions have no rows"):
         class_report(random_frame().iloc[:0])
     two = random_frame(names=["a", "b"]).assign(probability_b=1.5)
-    with pytest.raises(HemokitError, match="column 'probability_b'|scores are not in"):
+    with pytest.raises(HemokitError, match=r"column 'probability_b': 81 of 81 scores are not in \[0, 1\]"):
         class_report(two)
 
 
@@ -276,6 +276,8 @@ def test_model_table():
     assert table.loc[0, "balanced_accuracy"] == pytest.approx(1 / 4)
     assert table["paper"].tolist() == ["", "0.425 (northeastern, six_class) or 0.115 (math7243, seven_class)"]
     assert table.loc[0, "note"].startswith("3 of 4 labels are true but never predicted")
+    unused = model_table({"good": good}, labels=[*NAMES, "gone"], **QUICK).loc[0, "note"]
+    assert "left out (gone); 1 of 5 labels are neither true nor predicted: left out (gone)" in unused
     assert "auroc" not in table
     shown = show_report(table)
     assert shown.loc[0, "balanced_accuracy"].startswith("0.25 [") and "accuracy_low" not in shown

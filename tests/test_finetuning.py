@@ -12,7 +12,9 @@ from hemokit.batches import SliceBatches
 from hemokit.checks import HemokitError
 from hemokit.datasets import open_dataset
 from hemokit.datasets.phantom import write_phantom
-from hemokit.models.transfer import class_probabilities
+from hemokit.losses import dice_bce, dice_loss, jaccard_distance, pooled_dice_bce
+from hemokit.models.transfer import class_probabilities, unet_classifier
+from hemokit.models.unet import unet
 from hemokit.training import cached_features, fit, fit_head, fit_in_two_phases, freeze, head_of, load, unfreeze
 from hemokit.training.run_record import describe_model
 
@@ -121,7 +123,7 @@ def test_freezing_is_recorded():
     assert [len(change(model).trainable_variables) for change in (freeze, unfreeze)] == [2, 4]
 
 
-@pytest.mark.slow
+@pytest.mark.promises
 def test_training_the_head_is_training_the_classifier(data, tmp_path):
     """Without augmentation, the head on cached features ends where it ends with the frozen backbone in the loop."""
     train = SliceBatches(data[0].table, target="class", image_size=32, batch_size=9, training=True, augmentation=NONE)
@@ -177,6 +179,18 @@ def test_two_phases_on_cached_features(data, tmp_path):
         fit_in_two_phases(other, *data, run_dir=tmp_path / "c", **options)
 
 
+@pytest.mark.parametrize("cached_epochs", [None, 1])
+def test_without_validation_it_goes_on_from_the_last_epoch(data, tmp_path, cached_epochs):
+    """With monitor="loss" the second phase begins with the last frozen epoch, though the first had the lowest loss."""
+    options = {**PHASES, "monitor": "loss", "learning_rates": (30.0, 1e-12), "optimizer": "sgd"}
+    history = fit_in_two_phases(build, data[0], None, run_dir=tmp_path, cached_epochs=cached_epochs, **options)
+    assert history["loss"][1] > history["loss"][0] and "val_loss" not in history
+    begun = load(tmp_path / "unfrozen", "last").get_weights()[-2:]
+    best, last = (load(tmp_path / "frozen", which).get_weights()[-2:] for which in ("best", "last"))
+    assert not np.allclose(best[1], last[1], rtol=0.01)
+    np.testing.assert_allclose(begun[1], last[1], rtol=1e-4)
+
+
 @pytest.mark.slow
 def test_metrics_and_mixed_precision(data, tmp_path):
     """Six sigmoids with an AUC of "any" alone, by name, in bfloat16."""
@@ -199,13 +213,21 @@ def test_refusals(data, tmp_path):
         freeze(flat)
     with pytest.raises(HemokitError, match="has no layer 'pool'"):
         cached_features(flat, data[1])
+    segmenter = unet((32, 32, 1), filters=(2, 2))
+    with pytest.raises(HemokitError, match="'unet_classifier' has no layer 'pool'"):
+        head_of(unet_classifier(segmenter, num_classes=7))  # its pixels go past the features
+    with pytest.raises(HemokitError, match="cached_epochs is 0, but expected a whole number from 1"):
+        fit_head(build(), *data, run_dir=tmp_path, epochs=1, cached_epochs=0, **LOSS)
+    with pytest.raises(HemokitError, match="epochs is 1.5, but expected a whole number from 1"):
+        cached_features(build(), data[1], epochs=1.5)
     masks = SliceBatches(data[1].table, target="mask", image_size=32, batch_size=9, cache=False)
     with pytest.raises(HemokitError, match="batches without labels"):
         cached_features(build(), masks)
     with pytest.raises(HemokitError, match=r"'tiny_classifier' gives \(None, 6\), but expected \(batch, 7\), one for"):
         fit(build(6), *data, run_dir=tmp_path, epochs=1, **LOSS)
-    with pytest.raises(HemokitError, match="loss dice_bce, which is one of pixels, for labels"):
-        fit(build(), *data, run_dir=tmp_path, epochs=1)
+    for loss in (dice_bce, pooled_dice_bce, dice_loss, jaccard_distance):
+        with pytest.raises(HemokitError, match=f"loss {loss.__name__}, which is one of pixels, for labels"):
+            fit(build(), *data, run_dir=tmp_path, epochs=1, loss=loss)
     small = SliceBatches(
         data[0].table, target="class", image_size=16, batch_size=9, windows=("brain", "bone"), cache=False
     )

@@ -289,7 +289,7 @@ def test_wrong_arguments(options, told):
 
 
 def test_plain_cnn_is_not_deeper_than_its_images():
-    """Each pair of convolutions halves the image, so that it must have 2**pairs pixels a side; no pair is no network."""
+    """Each pair of convolutions halves the image, so that it must have 2**pairs pixels a side; no pair is refused."""
     with pytest.raises(HemokitError, match="the image has 16x16 pixels, but expected 64 or more a side"):
         plain_cnn((16, 16, 1), num_classes=2, filters=(2,) * 6)
     assert plain_cnn((4, 5, 1), num_classes=2, filters=(2, 2)).output_shape == (None, 2)

@@ -82,6 +82,31 @@ def test_wrong_split_is_refused(table, tmp_path, name):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    "options, told",
+    [
+        ({"target": "any"}, "target of the validation data is 'any', but expected 'mask', as of the training data"),
+        ({"image_size": 16}, "image_size of the validation data is 16, but expected 8"),
+        ({"windows": ("bone",)}, "windows of the validation data is .*bone.* but expected .*brain"),
+    ],
+)
+def test_validation_of_another_kind_is_refused(table, options, told):
+    """Where validation has another target, size or windows than training, its loss would mean nothing."""
+    train, rows = as_source(batches(table, "train")), table[table["split"] == "validation"]
+    with pytest.raises(HemokitError, match=told):
+        check_sources(train, as_source(SliceBatches(rows, **SIZES | options)))
+    check_sources(train, as_source(SliceBatches(rows, windows="brain", **SIZES)))  # which None is
+
+
+def test_validation_of_other_classes_is_refused(table):
+    """Two classes to train and two others to validate: the same numbers stand for other things."""
+    normal, options = table[table["any"] == 0], SIZES | {"target": "class"}
+    one = SliceBatches(normal[normal["split"] == "train"], classes=("normal", "subdural"), **options)
+    other = SliceBatches(normal[normal["split"] == "validation"], classes=("normal", "epidural"), **options)
+    with pytest.raises(HemokitError, match="names of the validation data is .*, as of the training data"):
+        check_sources(as_source(one), as_source(other))
+
+
 def test_patient_on_both_sides_is_refused(table):
     """L3: where the table has no splits, one patient in both is refused; so is one slice without a patient."""
     rows = table.drop(columns="split")

@@ -9,7 +9,7 @@ import hashlib
 import keras
 import numpy as np
 
-from hemokit.checks import problem
+from hemokit.checks import check_whole, problem
 from hemokit.progress import progress_bar
 from hemokit.training.checkpoints import load
 from hemokit.training.fitting import fit
@@ -50,8 +50,9 @@ def cached_features(model, batches, *, epochs=1, precision="auto", progress=None
 
     Args:
         model: a classifier with the layer `pool` (head="pool" of `models.transfer`, or the plain network).
+            What a `unet_classifier` makes of the pixels goes past its features: it has no such layer.
         batches: `SliceBatches`, or a dataset of `slice_pipeline`, with a target that is no mask.
-        epochs: how many to compute, each with its own augmentation; 1 is all that there is without augmentation.
+        epochs: how many, from 1, each with its own augmentation; 1 is all that there is without augmentation.
         precision: as `fit`; the features are float32 in any case.
         progress: True or False; None shows a bar on a terminal where there is much to do.
 
@@ -59,8 +60,9 @@ def cached_features(model, batches, *, epochs=1, precision="auto", progress=None
         `FeatureBatches`.
 
     Raises:
-        HemokitError: a model without the layer `pool`, batches of masks or without targets.
+        HemokitError: a model without the layer `pool`, batches of masks or without targets, no whole number of epochs.
     """
+    epochs = check_whole(epochs, "epochs", 1)
     batches = getattr(batches, "batches", batches)
     if getattr(batches, "names", None) is None:
         raise problem("batches without labels", "images and labels", "Make them with target='class', 'any' or another.")
@@ -105,6 +107,7 @@ def fit_head(model, train, validation, *, run_dir, epochs, cached_epochs=1, **op
     Raises:
         HemokitError: as `fit` and `cached_features`.
     """
+    cached_epochs = check_whole(cached_epochs, "cached_epochs", 1)
     precision, head = options.get("precision", "auto"), head_of(model)
     train = cached_features(model, train, epochs=cached_epochs, precision=precision)
     validation = None if validation is None else cached_features(model, validation, precision=precision)
@@ -123,6 +126,6 @@ def weights_digest(model):
 
 def _pool(model):
     if POOL not in [layer.name for layer in model.layers]:
-        remedy = "Features of a decoder are as large as the images: train it on the images, by fit_in_two_phases."
+        remedy = "Train it on the images, by fit_in_two_phases: what goes into its head is not small, or not all."
         raise problem(f"the model {model.name!r} has no layer {POOL!r}", 'one of head="pool"', remedy)
     return model.get_layer(POOL)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from hemokit.checks import problem
 from hemokit.models.backbones import encoder_of
-from hemokit.training.checkpoints import BEST, load, read_state
+from hemokit.training.checkpoints import BEST, LAST, load, read_state
 from hemokit.training.distribution import built_model
 from hemokit.training.epochs import best_row
 from hemokit.training.features import fit_head, head_of, weights_digest
@@ -49,6 +49,9 @@ def fit_in_two_phases(
 ):  # fmt: skip
     """Train with the backbone frozen, then go on from the best epoch with all of it at a lower rate.
 
+    Where nothing validates (a monitor of training, as "loss"), it goes on from the last epoch: the lowest loss of
+    training is no reason to go back.
+
     Called again after an interruption in either phase, it goes on there and ends with the same weights.
 
     Args:
@@ -71,19 +74,20 @@ def fit_in_two_phases(
     """
     run_dir, optimizer, seed = Path(run_dir), options.pop("optimizer", None), options.get("seed", 0)
     (first, second), rates = _two(epochs, "epochs"), _two(learning_rates, "learning_rates")
+    which = _goes_on_from(options)
     how = [{**options, **_at_rate(optimizer, rate)} for rate in rates]
     own = {"run_dir": run_dir / PHASES[0], "epochs": first, "settings": settings, **how[0]}
     if cached_epochs is None:
         history = fit(lambda: freeze(build()), train, validation, **own)
 
         def begin():
-            return unfreeze(load(run_dir / PHASES[0]), batch_norm=batch_norm)
+            return unfreeze(load(run_dir / PHASES[0], which), batch_norm=batch_norm)
     else:
         model = built_model(lambda: freeze(build()), None, seed=seed)
         history = fit_head(model, train, validation, cached_epochs=cached_epochs, **own)
 
         def begin():
-            return unfreeze(_with_head(build(), model), batch_norm=batch_norm)
+            return unfreeze(_with_head(build(), model, load(run_dir / PHASES[0], which)), batch_norm=batch_norm)
 
     own = {"run_dir": run_dir / PHASES[1], "epochs": second, **how[1]}
     own["settings"] = {**(settings or {}), "begins_with": _begins_with(run_dir / PHASES[0], options)}
@@ -93,19 +97,26 @@ def fit_in_two_phases(
     return joined[["phase", *histories[0].columns.drop("phase")]]
 
 
-def _with_head(model, trained):
-    """A model that was built anew, with the head of a trained one; both must have the same backbone."""
+def _with_head(model, trained, head):
+    """A model that was built anew, with a trained head; it must have the backbone that the head was trained on."""
     if weights_digest(encoder_of(model)) != weights_digest(encoder_of(trained)):
         remedy = "Load its weights from a file, or build it with nothing random of its own."
         raise problem("build gives another backbone each time", "the same one", remedy)
-    head_of(model).set_weights(head_of(trained).get_weights())
+    head_of(model).set_weights(head.get_weights())
     return model
 
 
 def _begins_with(run_dir, options):
-    """The best epoch of the first phase, so that the second does not go on from another one unnoticed."""
-    row = best_row(read_state(run_dir / BEST)["history"], options.get("monitor", "val_loss"))
+    """The epoch from which the second phase goes on, so that it does not do so from another one unnoticed."""
+    if _goes_on_from(options) == "last":
+        row = read_state(run_dir / LAST)["history"][-1]
+    else:
+        row = best_row(read_state(run_dir / BEST)["history"], options.get("monitor", "val_loss"))
     return {name: value for name, value in row.items() if name != "seconds"}
+
+
+def _goes_on_from(options):
+    return "best" if options.get("monitor", "val_loss").startswith("val_") else "last"
 
 
 def _at_rate(optimizer, rate):

@@ -6,7 +6,7 @@ from hemokit.checks import check_columns, problem
 from hemokit.predictions import build_label_predictions
 from hemokit.progress import progress_bar
 from hemokit.training.prediction import batches_of, check_order
-from hemokit.training.sources import check_image_shape
+from hemokit.training.sources import check_images_fit
 
 
 def predict_labels(model, pipeline, table, *, labels=None, flip=False, batch_size=16, progress=None):
@@ -60,7 +60,7 @@ def _labels(labels, batches):
 
 def _probabilities(model, images, labels, flip):
     """Probabilities of one batch: float32 (batch, labels)."""
-    check_image_shape(model, images.shape[1:])
+    check_images_fit(model, images.shape[1:])
     views = (images, images[:, :, ::-1]) if flip else (images,)
     outputs = [np.asarray(model.predict_on_batch(np.ascontiguousarray(one)), np.float32) for one in views]
     if outputs[0].shape != (len(images), len(labels)):

@@ -7,7 +7,7 @@ import pandas as pd
 from hemokit.checks import check_columns, problem
 from hemokit.predictions import build_predictions
 from hemokit.progress import progress_bar
-from hemokit.training.sources import check_image_shape
+from hemokit.training.sources import check_images_fit
 
 SPACINGS = ("row_spacing_mm", "column_spacing_mm")
 
@@ -95,7 +95,7 @@ def _maps(model, images):
 
     `predict_on_batch`, not `model.predict`: that makes a new data set and its threads at every call.
     """
-    check_image_shape(model, images.shape[1:])
+    check_images_fit(model, images.shape[1:])
     maps = np.asarray(model.predict_on_batch(images), np.float32)
     if maps.ndim != 4 or maps.shape[-1] != 1:
         came = f"the model gives values of the shape {maps.shape}"

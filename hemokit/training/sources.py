@@ -7,7 +7,11 @@ import keras
 import numpy as np
 
 from hemokit.checks import problem
-from hemokit.losses import dice_bce
+from hemokit.losses import dice_bce, dice_loss, jaccard_distance, pooled_dice_bce
+from hemokit.windows import NAMED
+
+LOSSES_OF_PIXELS = (dice_bce, dice_loss, jaccard_distance, pooled_dice_bce)
+SAME = ("target", "names", "windows", "image_size")  # what training and validation batches must have in common
 
 
 class Source(NamedTuple):
@@ -82,13 +86,14 @@ def as_source(given, *, batch_size=16, seed=0, training=False):
 def check_sources(train, validation, *, monitor="loss"):
     """Raise HemokitError where validation would not tell the truth: test rows in use, or patients on both sides.
 
-    Or where there is none, and `monitor` is of it.
+    Or where there is none, and `monitor` is of it; or where its batches are of another kind than those of training.
     """
     if validation is None and monitor.startswith("val_"):
         remedy = "Give validation data, or monitor='loss'."
         raise problem(f"monitor is {monitor!r}, and there are no validation data", "one of the training", remedy)
     _check_split(train, "train")
     _check_split(validation, "validation")
+    _check_same_kind(train.batches, validation and validation.batches)
     if train.table is None or validation is None or validation.table is None:
         return
     for column, what in (("patient_id", "patient"), ("slice_id", "slice")):
@@ -110,11 +115,11 @@ def check_model(model, source, loss):
     """
     batches = source.batches
     if hasattr(batches, "num_channels"):
-        check_image_shape(model, (batches.image_size, batches.image_size, batches.num_channels))
+        check_images_fit(model, (batches.image_size, batches.image_size, batches.num_channels))
     names = getattr(batches, "names", None)
-    if names and loss is dice_bce:
+    if names and any(loss is one for one in LOSSES_OF_PIXELS):
         remedy = "Pass loss='sparse_categorical_crossentropy' for classes, 'binary_crossentropy' for other labels."
-        raise problem("the loss dice_bce, which is one of pixels, for labels", "a loss of labels", remedy)
+        raise problem(f"the loss {loss.__name__}, which is one of pixels, for labels", "a loss of labels", remedy)
     outputs = getattr(model, "outputs", None)  # a model class of the user's own has none
     if names and outputs and (len(outputs) != 1 or tuple(outputs[0].shape[1:]) != (len(names),)):
         came = f"the model {model.name!r} gives {' and '.join(str(tuple(one.shape)) for one in outputs)}"
@@ -122,7 +127,7 @@ def check_model(model, source, loss):
         raise problem(came, f"(batch, {len(names)}), one for each of {', '.join(names)}", remedy)
 
 
-def check_image_shape(model, shape):
+def check_images_fit(model, shape):
     """Raise HemokitError unless a model takes images of a shape (height, width, channels), as far as it tells."""
     inputs = getattr(model, "inputs", None)
     if not inputs or len(inputs) != 1:
@@ -132,6 +137,24 @@ def check_image_shape(model, shape):
         told = " x ".join("any" if size is None else str(size) for size in wanted)
         remedy = "Make the batches with the image_size and the windows that the model was built for."
         raise problem(f"images of {' x '.join(map(str, shape))}", f"{told}, which {model.name!r} takes", remedy)
+
+
+def _check_same_kind(train, validation):
+    """A loss of validation says something of training only where both learn the same thing from the same images."""
+    for name in SAME:
+        if not (hasattr(train, name) and hasattr(validation, name)):
+            continue  # arrays and sources of Keras do not tell
+        one, other = [_windows(of.windows) if name == "windows" else getattr(of, name) for of in (train, validation)]
+        if one != other:
+            remedy = "Make both with the same target, classes, windows and image_size."
+            raise problem(f"{name} of the validation data is {other!r}", f"{one!r}, as of the training data", remedy)
+
+
+def _windows(windows):
+    """Names of windows, as far as they have one: the layouts spell the same window in different ways."""
+    names = {window: name for name, window in NAMED.items()}
+    given = ("brain",) if windows is None else windows
+    return tuple(one.removesuffix("_window") if isinstance(one, str) else names.get(tuple(one), one) for one in given)
 
 
 def _check_split(source, name):
