@@ -27,11 +27,7 @@ build = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(build)
 
 SOURCES = {source.stem: source for source in build.sources()}
-# With several workers one of them runs all forms of a lesson: a run that is there is not trained again. So it does with
-# lesson 12, which reads what 07 left.
-EVERY = pytest.mark.parametrize(
-    "slug", [pytest.param(slug, marks=pytest.mark.xdist_group(slug.replace("12_", "07_")[:2])) for slug in SOURCES]
-)
+EVERY = pytest.mark.parametrize("slug", SOURCES)
 DRAWS = re.compile(
     r"\b(show_slice|montage|confusion_heatmap|curves|imshow|subplots|plt\.\w+)\(|\.(plot|hist|bar|barh|scatter)\("
     r"|\b(prediction_panels|(pr|roc)_curve|\w+_curves|area_scatter|(calibration|interval)_plot|plots\.\w+)\("

@@ -44,6 +44,7 @@ KEYS = (
     *("model", "head", "weights", "image_size", "windows", "target", "classes", "imbalance", "epochs"),
     *("learning_rates", "flip", "batch_size", "augmentation", "patience"),
 )
+HEAD_KEYS = ("classes", "imbalance", "epochs", "learning_rates", "batch_size", "patience")  # of `train_head`
 AUGMENTATIONS = ("NONE", "STANDARD", "RENYARD", "TWOBRANCH", "FAHIM")
 IMBALANCE = (None, "weights", "repeat")
 MODELS = ("plain_cnn", *BACKBONES, "unet")
@@ -124,7 +125,8 @@ def train_head(features, table, recipe, *, optimizer=None, seed=0):
     Raises:
         HemokitError: slices outside of the classes, a recipe with an unknown value.
     """
-    _check(table, recipe)
+    _check_keys(recipe, HEAD_KEYS)
+    _check_splits(table)
     if features.shape != (len(table), *features.shape[1:]) or features.ndim != 2:
         came = f"features of the shape {features.shape}"
         raise problem(came, f"({len(table)}, features), one row a slice", "Take features[0] of `cached_features`.")
@@ -160,7 +162,10 @@ def train_classifier(table, name, recipe, *, runs, source, seed=0):
     Raises:
         HemokitError: a recipe with an unknown value, and as `fit`.
     """
-    _check(table, recipe)
+    _check_keys(recipe, KEYS)
+    check_choice(recipe["model"], MODELS, "model")
+    check_choice(recipe["augmentation"], AUGMENTATIONS, "augmentation")
+    _check_splits(table)
     frozen, unfrozen = recipe["epochs"]
     if not frozen + unfrozen or (frozen and recipe["model"] == "plain_cnn"):
         expected = "(frozen, unfrozen) epochs, one of them at least; the plain network has nothing to freeze"
@@ -245,14 +250,15 @@ def _treated(table, recipe, seed):
     return table, "balanced" if imbalance == "weights" else None
 
 
-def _check(table, recipe):
-    """Raise HemokitError for what can be known to be wrong before anything is trained."""
-    missing = [key for key in KEYS if key not in recipe]
+def _check_keys(recipe, keys):
+    missing = [key for key in keys if key not in recipe]
     if missing:
         remedy = "Begin with another recipe: {**pretraining.FINE_TUNING, ...}."
-        raise problem(f"the recipe lacks {', '.join(missing)}", f"the keys {', '.join(KEYS)}", remedy)
-    check_choice(recipe["model"], MODELS, "model")
-    check_choice(recipe["augmentation"], AUGMENTATIONS, "augmentation")
+        raise problem(f"the recipe lacks {', '.join(missing)}", f"the keys {', '.join(keys)}", remedy)
+
+
+def _check_splits(table):
+    """Raise HemokitError for rows of no split, for nothing to train on or to predict, and for leaks."""
     check_columns(table, ["slice_id", "patient_id", "split"])
     counts = {part: int((table["split"] == part).sum()) for part in SPLITS}
     if sum(counts.values()) < len(table) or not counts["train"] or sum(counts.values()) == counts["train"]:
