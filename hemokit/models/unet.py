@@ -14,11 +14,11 @@ Layer names, which will not change (level 1 is the full resolution, `d` levels a
 """
 
 import math
-import numbers
 
 import keras
 
 from hemokit.checks import problem
+from hemokit.models.shapes import are_counts
 
 PRIOR = 0.02  # what an untrained model gives every pixel: about the share of blood in a slice that has some
 # The papers do not say how weights start. With Keras' own way (Glorot's) the signal halves at each ReLU; without
@@ -107,22 +107,17 @@ def _check(input_shape, filters, num_outputs):
             "(height, width, channels) or (slices, height, width, channels)",
             "Give the shape of one image without the batch, as in unet((256, 256, 1)).",
         )
-    if not _counts([size for size in shape[:-1] if size is not None] + [shape[-1]]):
+    if not are_counts([size for size in shape[:-1] if size is not None] + [shape[-1]]):
         raise problem(
             f"input_shape is {input_shape!r}", "positive whole numbers", "Only a size may be None, never the channels."
         )
-    if not isinstance(filters, (tuple, list)) or len(filters) < 2 or not _counts(filters):
+    if not isinstance(filters, (tuple, list)) or len(filters) < 2 or not are_counts(filters):
         raise problem(
             f"filters is {filters!r}", "two or more positive whole numbers", "One per level, as in (16, 32, 64)."
         )
-    if not _counts([num_outputs]):
+    if not are_counts([num_outputs]):
         raise problem(f"num_outputs is {num_outputs!r}", "a positive whole number", "Use 1 for a single mask.")
     return shape, tuple(filters)
-
-
-def _counts(values):
-    """Whether all values are positive ints."""
-    return all(isinstance(value, numbers.Integral) and not isinstance(value, bool) and value > 0 for value in values)
 
 
 def _check_sizes(shape, pools):
