@@ -8,6 +8,7 @@ from hemokit.checks import HemokitError
 from hemokit.models import backbones
 from hemokit.models.backbones import BACKBONES, STRIDE, backbone_encoder, encoder_of, field_of, load_encoder_weights
 from hemokit.models.transfer import plain_cnn, transfer_classifier, unet_classifier
+from hemokit.training.run_record import describe_model
 from hemokit.models.unet import unet
 
 SMALL = "VGG16"  # the quickest to build
@@ -317,3 +318,9 @@ def test_model_without_a_backbone():
     """encoder_of names what it looked for."""
     with pytest.raises(HemokitError, match="the model 'plain_cnn' has no backbone, but expected one of VGG16"):
         encoder_of(plain_cnn((16, 16, 1), num_classes=2))
+
+
+def test_two_builds_are_one_architecture():
+    """The numbers that Keras gives its operations in a process do not make another run of the same model."""
+    first, second = (describe_model(transfer_classifier("VGG16", (32, 32, 1), num_classes=2)) for _ in range(2))
+    assert first == second
