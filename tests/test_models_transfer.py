@@ -8,8 +8,8 @@ from hemokit.checks import HemokitError
 from hemokit.models import backbones
 from hemokit.models.backbones import BACKBONES, STRIDE, backbone_encoder, encoder_of, field_of, load_encoder_weights
 from hemokit.models.transfer import plain_cnn, transfer_classifier, unet_classifier
-from hemokit.training.run_record import describe_model
 from hemokit.models.unet import unet
+from hemokit.training.run_record import describe_model
 
 SMALL = "VGG16"  # the quickest to build
 # Weights without the top, as keras.io/api/applications and the files' own summaries give them.
