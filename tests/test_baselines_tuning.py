@@ -85,6 +85,7 @@ def test_halving_equals_scikit_learn(task):
     assert trials["round"].max() > 0 and best_trial(trials)["settings"] == search.best_params_
 
 
+@pytest.mark.slow
 def test_tpe(task):
     """Whole numbers stay whole and in range; the same seed draws the same; the scores are those of a grid."""
     space = {"n_neighbors": [1, 9], "weights": ["uniform", "distance"]}

@@ -137,6 +137,7 @@ def test_an_endless_answer_is_stopped(monkeypatch, capsys):
     assert not [thread for thread in check.threading.enumerate() if thread.daemon and "work" in thread.name]
 
 
+@pytest.mark.slow
 def test_a_swallowed_stop_is_no_news(monkeypatch, capsys):
     """A stop that falls into a `__del__`, where Python can only warn, is tried again without a word."""
     monkeypatch.setattr(check, "TIME_LIMIT", 0.1)

@@ -83,6 +83,7 @@ def test_bad_input_in_a_process_of_its_own():
     assert done.stderr.startswith("hemokit: /nowhere: ") and done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_what_the_system_refuses_is_one_sentence(tmp_path, capsys, monkeypatch):
     """A file where a folder should be, and the current folder as a phantom's target."""
     (tmp_path / "file").touch()
@@ -98,6 +99,7 @@ def test_what_the_system_refuses_is_one_sentence(tmp_path, capsys, monkeypatch):
     assert "it is the folder you are in" in capsys.readouterr().err and folder.is_dir()
 
 
+@pytest.mark.slow
 def test_phantom_is_written_and_never_over_something(tmp_path, capsys):
     """An empty folder will do; one with something in it is left as it was."""
     out = tmp_path / "a folder"
@@ -118,6 +120,7 @@ def test_data_list_names_license_and_origin(capsys):
     assert said.count("license: ") == 4
 
 
+@pytest.mark.slow
 def test_data_check_tells_right_from_wrong(tmp_path, capsys):
     """Checksums are written, hold, and betray a changed byte: exit codes 0 and 1."""
     root, sums = tmp_path / "phantom", tmp_path / "sums.txt"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,8 @@ import pytest
 from hemokit.__main__ import main
 from hemokit.datasets.phantom import write_phantom
 from hemokit.predictions import read_predictions
+
+pytestmark = pytest.mark.slow  # as one: each test here waits for a run or a folder
 
 ROOT = Path(__file__).parent.parent
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -48,7 +51,6 @@ def run(root, tmp_path_factory):
 
 
 @needs_tensorflow
-@pytest.mark.slow
 def test_train_tells_what_it_does(run):
     """Data, counts, windows, split, a line an epoch, and the figures with their origin."""
     folder, said = run
@@ -72,7 +74,6 @@ def test_train_tells_what_it_does(run):
 
 
 @needs_tensorflow
-@pytest.mark.slow
 def test_run_on_disk(run):
     """Predictions of validation and test rows; the record says on what it was made."""
     folder, _ = run
@@ -83,7 +84,6 @@ def test_run_on_disk(run):
 
 
 @needs_tensorflow
-@pytest.mark.slow
 def test_predict_and_evaluate_another_folder(run, tmp_path, capsys):
     """Hounsfield units are seen through the window of the training; the threshold travels along."""
     nifti = write_phantom(tmp_path / "nifti", layout="ct_ich_nifti", num_patients=5, image_size=64, seed=1)
@@ -105,7 +105,6 @@ def test_predict_and_evaluate_another_folder(run, tmp_path, capsys):
 
 
 @needs_tensorflow
-@pytest.mark.slow
 def test_predict_without_masks(run, root, tmp_path, capsys):
     """Every slice is predicted; with hemorrhage but no mask its pixels are not judged."""
     import shutil
@@ -125,7 +124,6 @@ def test_predict_without_masks(run, root, tmp_path, capsys):
 
 
 @needs_tensorflow
-@pytest.mark.slow
 def test_predict_refuses(run, root, tmp_path, capsys):
     """A window that the folder does not show, a folder that is no run, the run's own folder."""
     jpg = write_phantom(tmp_path / "jpg", layout="windowed_jpg", num_patients=2, image_size=64)
@@ -159,6 +157,7 @@ def test_ctrl_c_and_again_gives_the_same_predictions(root, tmp_path):
                 said = next(line for line in process.stdout if line.startswith("epoch  1/12"))
                 process.send_signal(signal.SIGINT)
                 errors = process.communicate(timeout=300)[1]
+            errors = re.sub(r"(?m)^[IWE]\d{4} .*\n", "", errors)  # TensorFlow's own, on some processors
             assert said and process.returncode == 130 and errors.count("\n") == 1
             assert errors.startswith("hemokit: interrupted; finished epochs are kept in")
             assert len(pd.read_csv(tmp_path / name / "history.csv")) < 12
@@ -170,7 +169,6 @@ def test_ctrl_c_and_again_gives_the_same_predictions(root, tmp_path):
 
 
 @needs_tensorflow
-@pytest.mark.slow
 def test_a_test_part_without_hemorrhage_is_warned_of(root, tmp_path, monkeypatch, capsys):
     """Before the first epoch, not after the last one."""
     from hemokit.runs import training
@@ -218,7 +216,6 @@ def test_wrong_arguments_bring_no_keras(tmp_path):
 
 
 @needs_tensorflow
-@pytest.mark.slow
 def test_another_number_of_epochs(run, root, capsys):
     """The cosine ends with the last epoch: what was asked for and what was made, and what can be done about it."""
     again = [*TINY, "--epochs", "2", "--fractions", "0.34,0.33,0.33"]
@@ -228,7 +225,6 @@ def test_another_number_of_epochs(run, root, capsys):
 
 
 @needs_tensorflow
-@pytest.mark.slow
 def test_evaluate_brings_no_keras(run):
     """Judging reads predictions.csv; neither Keras nor TensorFlow is imported for it."""
     code = "import sys; from hemokit.__main__ import main; code = main(sys.argv[1:]); print('MODULES', *sys.modules)"

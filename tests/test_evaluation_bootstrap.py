@@ -37,6 +37,7 @@ def groups(values, size):
     return pd.DataFrame({"patient_id": patients, "slice_id": slices, "value": np.repeat(values, size)})
 
 
+@pytest.mark.slow
 def test_copies_of_slices_do_not_narrow():
     """Ten equal slices a patient give the interval of one slice a patient: n is the number of patients."""
     values = np.random.default_rng(1).normal(size=20)
@@ -46,6 +47,7 @@ def test_copies_of_slices_do_not_narrow():
     assert by_slice.high - by_slice.low < 0.5 * (once.high - once.low)
 
 
+@pytest.mark.slow
 def test_standard_error_of_a_mean():
     """For a mean of patients the interval is about 1.96 standard errors on both sides."""
     values = np.random.default_rng(2).normal(size=60)
@@ -80,6 +82,7 @@ def test_slices_of_a_patient_travel_together(patients, seed):
     assert (weights[:, first].sum(axis=1) == len(first)).all()
 
 
+@pytest.mark.slow
 def test_copies_get_ids_of_their_own():
     """A patient drawn twice is two patients and two scans of the resampled frame, and no slice stands twice."""
     frame = frame_of([0, 1] * 6, np.linspace(0, 1, 12), np.repeat(range(6), 2))
@@ -104,6 +107,7 @@ def test_seed_and_order_of_rows():
     pd.testing.assert_frame_equal(slice_report(frame, threshold=0.5), slice_report(mixed, threshold=0.5))
 
 
+@pytest.mark.slow
 def test_reports_equal_the_general_way():
     """Weights give the very intervals that copies of rows give, for slices, scans and pixels."""
     frame = masked_frame(*random_masked())

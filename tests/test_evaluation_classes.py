@@ -87,6 +87,7 @@ def test_report_by_hand():
     assert rows.loc["accuracy", "note"] == "no interval: 1 patients, at least 5 are needed"
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
 def test_intervals_equal_the_general_way():
     """Weights give the very intervals that copies of rows give; a label that is not drawn is left out there."""
@@ -190,6 +191,7 @@ def test_folds_are_ranked_apart():
     assert abs(estimates(pooled)["auroc"] - won / pairs) > 0.05
 
 
+@pytest.mark.slow
 def test_interval_of_folds_equals_the_general_way():
     """The weights of resamples give the intervals that copies of rows give."""
     frame = ranked_frame(1)

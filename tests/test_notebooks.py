@@ -309,35 +309,6 @@ def course_folder(tmp_path_factory):
     return tmp_path_factory.mktemp("course")
 
 
-@pytest.mark.lessons
-@pytest.mark.parametrize("version", ["learner", "solved"])
-@EVERY
-def test_lesson_runs(slug, version, kernel_environment, course_folder):
-    """Run All never blocks, stays in budget, needs no network, and every exercise ends in its proper state."""
-    notebook = getattr(build, version)(SOURCES[slug])
-    costs = execute(notebook, kernel_environment, course_folder)
-    log_costs(slug, version, notebook, costs)
-    state = {"learner": check.NOT_ATTEMPTED, "solved": check.CORRECT}[version]
-    for name in exercises_of(slug):
-        assert f"{name}: {state}\n" in printed(notebook)
-    assert [cell.source for cell in notebook.cells if has_picture(cell) != ("alt" in cell.metadata)] == []
-    assert costs.seconds() < SECONDS.get(slug, SECONDS_OF_OTHERS)
-
-
-@pytest.mark.lessons
-@EVERY
-def test_lesson_runs_on_real_scans(slug, ct_ich_root, kernel_environment, course_folder):
-    """The same lesson runs on real CT by a change of DATA alone, also where masks and Hounsfield units are missing."""
-    notebook = with_parameters(build.learner(SOURCES[slug]), {"DATA": str(ct_ich_root)})
-    costs = execute(notebook, kernel_environment, course_folder)
-    log_costs(slug, "real", notebook, costs)
-    assert costs.seconds() < SECONDS.get(slug, SECONDS_OF_OTHERS)
-
-
-# The strings of a lesson that ran, such as the source in the titles of its figures; not the code that IPython keeps.
-STRINGS = "print([value for name, value in list(vars().items()) if name[0] != '_' and isinstance(value, str)])"
-
-
 @pytest.fixture(scope="session", params=["ct_ich_jpg", "windowed_jpg"])
 def phantom_folder(request, tmp_path_factory):
     """A small phantom in a folder, as a learner would name it in DATA."""
@@ -345,12 +316,44 @@ def phantom_folder(request, tmp_path_factory):
     return write_phantom(folder, layout=request.param, num_patients=10, image_size=128, seed=0)
 
 
+# The strings of a lesson that ran, such as the source in the titles of its figures; not the code that IPython keeps.
+STRINGS = "print([value for name, value in list(vars().items()) if name[0] != '_' and isinstance(value, str)])"
+
+
+def run_lesson(slug, version, environment, folder, data=None):
+    """Run the learner's or the solved notebook, on the built-in phantom or a folder: exercises, figures, budget."""
+    notebook = getattr(build, version)(SOURCES[slug])
+    notebook = with_parameters(notebook, {"DATA": str(data)}) if data else notebook
+    notebook.cells.append(nbformat.v4.new_code_cell(STRINGS))
+    costs = execute(notebook, environment, folder)
+    log_costs(slug, f"{version} on {data.name if data else 'the phantom'}", notebook, costs)
+    state = {"learner": check.NOT_ATTEMPTED, "solved": check.CORRECT}[version]
+    for name in exercises_of(slug):
+        assert f"{name}: {state}\n" in printed(notebook)
+    assert [cell.source for cell in notebook.cells if has_picture(cell) != ("alt" in cell.metadata)] == []
+    assert costs.seconds() < SECONDS.get(slug, SECONDS_OF_OTHERS)
+    return notebook
+
+
 @pytest.mark.lessons
 @EVERY
-def test_no_lesson_calls_a_phantom_real(slug, phantom_folder, kernel_environment, tmp_path):
-    """DATA may name a phantom: nothing that a lesson shows then says that it is of real scans, labels or masks."""
-    notebook = with_parameters(build.learner(SOURCES[slug]), {"DATA": str(phantom_folder)})
-    notebook.cells.append(nbformat.v4.new_code_cell(STRINGS))
-    execute(notebook, kernel_environment, tmp_path)
+def test_lesson_runs(slug, kernel_environment, course_folder):
+    """Run All never blocks, stays in budget, needs no network, and draws a figure where it promises one."""
+    run_lesson(slug, "learner", kernel_environment, course_folder)
+
+
+@pytest.mark.lessons
+@EVERY
+def test_lesson_calls_no_phantom_real(slug, phantom_folder, kernel_environment, course_folder):
+    """DATA may name a phantom: nothing shown is of real scans then. Solutions are right there, too."""
+    version = "solved" if phantom_folder.name == "ct_ich_jpg" else "learner"
+    notebook = run_lesson(slug, version, kernel_environment, course_folder, phantom_folder)
     assert "phantom" in shown(notebook)
     assert re.findall(r"(?i).*\breal (?:scan|slice|label|mask|patient|data|CT\b).*", shown(notebook)) == []
+
+
+@pytest.mark.lessons
+@EVERY
+def test_lesson_runs_on_real_scans(slug, ct_ich_root, kernel_environment, course_folder):
+    """The same lesson runs on real CT by a change of DATA alone, also where masks and Hounsfield units are missing."""
+    run_lesson(slug, "learner", kernel_environment, course_folder, ct_ich_root)

@@ -230,6 +230,7 @@ def test_hands_lie_beside_the_head():
     assert (held[2] == alone[2]).all() and all((held[1][name] == alone[1][name]).all() for name in held[1])
 
 
+@pytest.mark.slow
 def test_population_resembles_ct_ich():
     """About 44 % of patients bleed, 13 % of slices, in scans of 19 to 40 slices (drawn, and counted in slices)."""
     drawn = [draw_patient(f"{number}", 0) for number in range(200)]
@@ -242,6 +243,7 @@ def test_population_resembles_ct_ich():
     assert 0.45 < np.mean(["epidural" in subtypes for subtypes in first]) < 0.75
 
 
+@pytest.mark.slow
 def test_share_of_positive_slices(population):
     """A small population lies near CT-ICH's 13 % (6 patients scatter widely)."""
     positive = np.concatenate(

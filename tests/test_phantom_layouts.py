@@ -32,6 +32,8 @@ from hemokit.files import sha256
 from hemokit.labels import LABELS, SUBTYPES
 from hemokit.tables import account
 
+pytestmark = pytest.mark.slow  # as one: each test here waits for a run or a folder
+
 SETTINGS = {"num_patients": 3, "image_size": 72, "seed": 5}
 LAYOUTS = ("ct_ich_jpg", "ct_ich_nifti", "rsna", "windowed_jpg")
 

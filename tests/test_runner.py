@@ -18,6 +18,8 @@ from hemokit.checks import HemokitError
 from hemokit.course import lessons, pages
 from hemokit.course import terminal as course
 
+pytestmark = pytest.mark.slow  # as one: each test here waits for a run or a folder
+
 PARAMETERS = new_code_cell('DATA = None\nPROFILE = "quick"\nSEED = 0', id="p", metadata={"tags": ["parameters"]})
 FIGURE = new_code_cell("import matplotlib.pyplot as plt\nplt.plot([7, 8]);", id="f", metadata={"alt": "A rising line."})
 
@@ -93,7 +95,6 @@ def test_a_notebook_without_parameters_is_refused():
         lessons.with_parameters(new_notebook(cells=[FIGURE]), {"SEED": 7})
 
 
-@pytest.mark.slow
 def test_a_failing_lesson_is_reported_and_the_others_go_on(folder, tmp_path, monkeypatch, capsys):
     """Exit code 1, the cell and the error named; pages and notebooks of all three; nothing loaded from elsewhere."""
     monkeypatch.setattr(course, "_data", lambda *_: ("the synthetic phantom", {}))
@@ -121,7 +122,6 @@ def test_a_failing_lesson_is_reported_and_the_others_go_on(folder, tmp_path, mon
     assert nbformat.read(out / "12_last.ipynb", as_version=4).cells[-1].outputs
 
 
-@pytest.mark.slow
 def test_a_kernel_that_dies_is_named(tmp_path):
     """The most common reason is memory, and the sentence says so."""
     write_lesson(tmp_path, "03_dies", "x = 1", "import os\nos._exit(1)")
@@ -129,7 +129,6 @@ def test_a_kernel_that_dies_is_named(tmp_path):
     assert outcome.failure == "the kernel died in cell 5; most often memory ran out"
 
 
-@pytest.mark.slow
 def test_a_silent_cell_is_stopped_and_a_long_one_is_not(tmp_path):
     """Not the time of a cell is limited but its silence; the sentence says what a training needs to go on."""
     talks = "import time\nfor n in range(8):\n    time.sleep(0.5)\n    print(n)"
@@ -139,7 +138,6 @@ def test_a_silent_cell_is_stopped_and_a_long_one_is_not(tmp_path):
     assert notebook.cells[3].outputs[0].text.endswith("7\n") and outcome.seconds < 60
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
 @pytest.mark.parametrize("moment", ["in a cell", "when the kernel starts", "soon after", "while hemokit starts"])
 def test_ctrl_c_ends_the_run_and_its_kernel_in_one_sentence(tmp_path, moment):

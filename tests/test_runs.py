@@ -222,6 +222,7 @@ def test_killed_writers_leave_no_stale_threshold(tmp_path, monkeypatch):
     assert read_facts(tmp_path) is None
 
 
+@pytest.mark.slow
 def test_no_report_of_other_predictions_stays(run):
     """New predictions in a folder take the report of the old ones away; a folder that is no report stays."""
     judgement = judge(read_parts(run), num_resamples=100)
@@ -278,6 +279,7 @@ def test_masked_rows_and_whole_scans():
         masked_rows(frame[frame["any"] == 0])
 
 
+@pytest.mark.slow
 def test_report_is_whole_and_replaced_as_a_whole(run, tmp_path):
     """report.md, a CSV a table and figures; another folder is never touched."""
     judgement = judge(read_parts(run), num_resamples=100)

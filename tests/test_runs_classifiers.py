@@ -16,6 +16,8 @@ from hemokit.runs import classifier_lessons, classifiers, pretraining
 from hemokit.splits import folds_by_patient, split_by_patient
 from hemokit.training import load
 
+pytestmark = pytest.mark.slow  # as one: each test here waits for a run or a folder
+
 RECIPE = {
     "model": "plain_cnn", "head": "pool", "weights": None, "image_size": 32, "windows": ("brain_wide",),
     "target": "class", "classes": TWO_CLASSES, "imbalance": "weights", "epochs": (0, 1), "learning_rates": (1e-3, 1e-3),

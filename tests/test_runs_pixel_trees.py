@@ -13,6 +13,8 @@ from hemokit.predictions import read_predictions
 from hemokit.runs.judging_facts import read_facts
 from hemokit.runs.pixel_trees import pixel_features, predict_trees, train_trees
 
+pytestmark = pytest.mark.slow  # as one: each test here waits for a run or a folder
+
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):

@@ -12,6 +12,8 @@ from hemokit.datasets.phantom import write_phantom
 from hemokit.runs import lesson_data, recipes
 from hemokit.splits import split_by_patient
 
+pytestmark = pytest.mark.slow  # as one: each test here waits for a run or a folder
+
 RECIPE = {"train_on": "balanced", "images_an_epoch": None, "filters": (4, 8), "windows": ["brain_wide"]}
 PHANTOM = {"num_patients": 2, "image_size": 64}
 

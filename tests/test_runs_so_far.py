@@ -103,6 +103,7 @@ def test_small_folders_are_predicted_by_trees_of_the_phantom(tmp_path, monkeypat
     assert list(load_runs(tmp_path / "runs").frames) == ["12_trees_coarse", "12_trees_fine"]
 
 
+@pytest.mark.slow
 def test_bedside_volumes_of_each_bleeding_scan(tmp_path):
     """A row for each scan with hemorrhage; a JPG has no millimeters, so no volume."""
     table = open_dataset(write_phantom(tmp_path / "n", layout="ct_ich_nifti", num_patients=4, image_size=64, seed=0))

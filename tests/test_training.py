@@ -87,6 +87,7 @@ def test_model_is_trained_in_place_and_best_is_kept(tmp_path):
     assert scored == pytest.approx(history["val_loss"].min(), rel=0.02)  # it may have been trained in bfloat16
 
 
+@pytest.mark.slow
 def test_same_seed_same_run(tmp_path, whole_run):
     """A builder and a seed make the whole run repeatable to the last bit; another seed is another run."""
     assert state_of_again(tmp_path / "again") == state_of(whole_run[0])
@@ -99,6 +100,7 @@ def state_of_again(folder, **options):
     return state_of(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epoch, batch", [(0, 1), (2, 0)])
 def test_resumed_equals_uninterrupted(tmp_path, whole_run, epoch, batch):
     """Interrupted anywhere and gone on with, a run ends with the same bytes: weights, optimizer, random states."""
@@ -108,6 +110,7 @@ def test_resumed_equals_uninterrupted(tmp_path, whole_run, epoch, batch):
     assert history.drop(columns="seconds").equals(whole_run[1].drop(columns="seconds"))
 
 
+@pytest.mark.slow
 def test_killed_and_resumed(tmp_path, whole_run):
     """The same after kill -9 of the process just before a checkpoint gets its name."""
     killed(tmp_path, "replace:6")
@@ -151,6 +154,7 @@ def test_finished_run_trains_nothing(tmp_path):
     assert np.array_equal(model.get_weights()[0], training.load(tmp_path, "last").get_weights()[0])
 
 
+@pytest.mark.slow
 def test_more_epochs(tmp_path, capsys):
     """A longer run goes on where the shorter ended, says so, and equals one that was long from the start."""
     fit_simple(tmp_path / "long", epochs=3)
@@ -164,6 +168,7 @@ def test_more_epochs(tmp_path, capsys):
         fit_simple(tmp_path / "short", epochs=2)
 
 
+@pytest.mark.slow
 def test_best_is_never_overwritten_by_a_worse_one(tmp_path):
     """After a resumption the best of all epochs counts, not that of the session."""
     options = {"patience": None, "epochs": 5, "learning_rate": 50, "model": build_simple}
@@ -209,6 +214,7 @@ def test_other_settings_are_refused(tmp_path, whole_run, name):
     assert state_of(whole_run[0]) == before
 
 
+@pytest.mark.slow
 def test_other_precision_is_refused(tmp_path):
     """A run in float32 does not go on in bfloat16; "auto" goes on as it was."""
     fit_simple(tmp_path, epochs=1, precision="float32")
@@ -234,6 +240,7 @@ def test_other_model_and_data_are_refused(whole_run):
             training.fit(build, train, judged, schedule="cosine", **options)
 
 
+@pytest.mark.slow
 def test_resume_false_begins_anew(tmp_path):
     """The old run's files go, other files stay."""
     fit_simple(tmp_path)
@@ -250,6 +257,7 @@ def test_resume_false_with_a_wrong_argument_deletes_nothing(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["best.keras", "history.csv", "last.keras", "run.json"]
 
 
+@pytest.mark.slow
 def test_callbacks_may_lower_a_constant_rate(tmp_path):
     """What a callback such as ReduceLROnPlateau sets at the end of an epoch stays, also over a resumption."""
 
@@ -269,6 +277,7 @@ def test_folder_of_something_else(tmp_path):
     assert (tmp_path / "history.csv").read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_loss_that_is_not_finite(tmp_path):
     """A loss of NaN ends the run with a sentence, and the checkpoint of the epoch before stays."""
     fit_simple(tmp_path, epochs=1)

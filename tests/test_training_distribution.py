@@ -59,6 +59,7 @@ def finish(worker):
     return json.loads(out.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_strategy_of_one_machine(tmp_path):
     """A mirrored strategy trains, writes, resumes and ends as training without one."""
     strategy = tf.distribute.MirroredStrategy(["CPU:0"])

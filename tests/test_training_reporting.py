@@ -45,6 +45,7 @@ def test_bar_on_a_terminal(tmp_path, monkeypatch, capsys):
     assert "epoch 1/1" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_tensorboard(tmp_path):
     """Curves for TensorBoard lie in the run's folder."""
     pytest.importorskip("tensorboard")
@@ -52,6 +53,7 @@ def test_tensorboard(tmp_path):
     assert list((tmp_path / "tensorboard").rglob("events.out.tfevents.*"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stops", [False, True])
 def test_a_bar_is_gone_before_anything_else_is_said(stops, tmp_path, monkeypatch):
     """The line of an epoch comes after its bar; Ctrl-C in an epoch leaves none."""

@@ -118,6 +118,7 @@ def test_patient_on_both_sides_is_refused(table):
         check_sources(*same)
 
 
+@pytest.mark.slow
 def test_slices_shuffled_and_augmented_are_resumed(table, tmp_path):
     """A run interrupted in its second epoch goes on with the batches of that epoch, as a pipeline or as batches."""
     pipelines = pytest.importorskip("hemokit.pipelines")
