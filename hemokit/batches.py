@@ -109,6 +109,11 @@ class SliceBatches(keras.utils.PyDataset):
     def __len__(self):
         return -(-len(self.table) // self.batch_size)
 
+    @property
+    def image_shape(self):
+        """The shape of one image in a batch: (height, width, channels)."""
+        return self.image_size, self.image_size, self.num_channels
+
     def __getitem__(self, index):
         return self.batch(index, self.epoch)
 

@@ -1,6 +1,7 @@
-"""`batches.SliceBatches` as a tf.data.Dataset: several batches are made at once, while the model trains.
+"""`SliceBatches` and `PatchBatches` as a tf.data.Dataset: several batches are made at once, while the model trains.
 
 train = slice_pipeline(table, target="mask", image_size=128, batch_size=16, training=True)
+train = patch_pipeline(table, patch=(128, 128), stride=(64, 64), image_size=512, batch_size=16, training=True)
 model.fit(train, epochs=10)  # each epoch has its own order and augmentation
 """
 
@@ -9,6 +10,7 @@ import tensorflow as tf
 
 from hemokit.batches import SliceBatches
 from hemokit.labels import CLASSES
+from hemokit.patch_batches import PatchBatches
 
 
 def slice_pipeline(
@@ -43,8 +45,38 @@ def slice_pipeline(
     return dataset
 
 
+def patch_pipeline(
+    table, *, patch=(128, 128), stride=None, image_size=512, batch_size, target="mask", windows=None, training=False,
+    sampling=None, augmentation=None, seed=0, cache=True, progress=None,
+):  # fmt: skip
+    """Batches of patches from a table, in 2-D or, with a patch of three sizes, in 3-D.
+
+    The defaults are the crops of the CT-ICH segmentation paper with UNet++: 128x128 at stride 64, which are 49 a slice
+    of 512x512. The batches equal those of `PatchBatches`; for epochs see `slice_pipeline`.
+
+    Args:
+        table, patch, stride, image_size, batch_size, target, windows, training, sampling, augmentation, seed, cache,
+            progress: as `PatchBatches`.
+
+    Returns:
+        tf.data.Dataset of (images, masks), or of images without a target; its length is known. Its attribute `batches`
+        is the `PatchBatches`, whose `counts` tell how many patches there are of each kind.
+
+    Raises:
+        HemokitError: as `PatchBatches`.
+    """
+    batches = PatchBatches(
+        table, patch=patch, stride=stride, image_size=image_size, batch_size=batch_size, target=target,
+        windows=windows, training=training, sampling=sampling, augmentation=augmentation, seed=seed, cache=cache,
+        progress=progress,
+    )  # fmt: skip
+    dataset = pipeline_of(batches)
+    dataset.batches = batches
+    return dataset
+
+
 def pipeline_of(batches):
-    """A tf.data.Dataset over `SliceBatches`, which may also have been made by hand."""
+    """A tf.data.Dataset over `SliceBatches` or `PatchBatches`, which may also have been made by hand."""
     example = _as_tuple(batches.batch(0, batches.epoch))
     types = [array.dtype for array in example]
 

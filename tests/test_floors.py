@@ -13,10 +13,11 @@ PACKAGE = Path(__file__).parent.parent / "hemokit"
 ORDER = (
     *("checks", "files", "labels", "windows", "progress"),  # ground
     "formats",
-    *("tables", "polygons", "polygon_labels", "masks", "metrics", "manifests", "leaks", "splits"),  # floor 1
+    *("tables", "polygons", "polygon_labels", "masks", "patches", "metrics", "manifests", "leaks", "splits"),  # floor 1
     "datasets",
     *("predictions", "exact_search", "thresholds", "evaluation", "plots"),  # judging
-    *("augment", "slice_cache", "baselines", "targets", "batches", "pipelines"),  # learning
+    *("augment", "slice_cache", "baselines", "targets"),  # learning
+    *("batches", "scan_batches", "patch_batches", "pipelines"),
     *("losses", "models"),
     *("training", "gradcam"),  # running
     *("checksums", "integrity", "fetch", "check", "course", "doctor", "runs", "cli", "__main__"),  # doors

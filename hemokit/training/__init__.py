@@ -1,8 +1,10 @@
 """Training: `fit` makes a run, `load` gives its model, `predict` (of segmentation models) and
-`predict_labels` (of classifiers) turn slices into a predictions frame.
+`predict_labels` (of classifiers) turn slices into a predictions frame. With a `SlidingWindow` around it a model of
+patches is one of whole slices.
 
 Reading order: sources (what is learned from), precision, checkpoints, run_record, epochs (what happens at the end of
-each), recipe, reporting, distribution, fitting, features, heads, finetuning, prediction, label_prediction.
+each), recipe, reporting, distribution, fitting, features, heads, finetuning, sliding_window, prediction,
+label_prediction.
 """
 
 from hemokit.training.checkpoints import load
@@ -11,8 +13,10 @@ from hemokit.training.finetuning import fit_in_two_phases, freeze, unfreeze
 from hemokit.training.fitting import fit
 from hemokit.training.label_prediction import predict_labels
 from hemokit.training.prediction import predict
+from hemokit.training.sliding_window import SlidingWindow, predict_sliding_window
 
 __all__ = [
+    "SlidingWindow",
     "cached_features",
     "fit",
     "fit_head",
@@ -22,5 +26,6 @@ __all__ = [
     "load",
     "predict",
     "predict_labels",
+    "predict_sliding_window",
     "unfreeze",
 ]

@@ -16,9 +16,11 @@ def predict(model, pipeline, table, *, batch_size=16, progress=None):
     """Predict every slice of a table.
 
     Args:
-        model: keras.Model that gives (batch, height, width, 1) probabilities.
+        model: keras.Model that gives (batch, height, width, 1) probabilities; or a `SlidingWindow` around a model of
+            patches, which then predicts whole slices.
         pipeline: `batches.SliceBatches` or a dataset of `pipelines.slice_pipeline`, made from `table` without
-            training=True, with the target "mask" or None; or arrays: x, or (x, masks), in the order of the table; or
+            training=True, with the target "mask" or None (`scan_batches.ScanBatches` for a model that looks at several
+            slices); or arrays: x, or (x, masks), in the order of the table; or
             any iterable of such batches. Where masks come, the pixels of hemorrhage are counted apart.
         table: slice table, one row for each slice of the pipeline, in its order.
         batch_size: of arrays.
@@ -30,10 +32,12 @@ def predict(model, pipeline, table, *, batch_size=16, progress=None):
         sizes; NaN where spacing or size on disk is unknown. Memory is that of one batch.
 
     Raises:
-        HemokitError: a pipeline of other slices or in another order; outputs that are not one probability a pixel.
+        HemokitError: a pipeline of other slices or in another order; outputs that are not one probability a pixel;
+            a model that looks at several slices without whole scans.
     """
     check_columns(table, ["slice_id"])
     batches = getattr(pipeline, "batches", pipeline)
+    _check_scans(model, batches)
     check_order(batches, table)
     areas = _slice_areas_mm2(table, batches)
     parts, first = [], 0
@@ -65,6 +69,13 @@ def check_order(batches, table):
     differ = next((f"slice {one!r} where the table has {two!r}" for one, two in pairs if one != two), None)
     came = differ or f"{len(own)} slices for a table of {len(table)} rows"
     raise problem(f"the pipeline has {came}", "the same slices in the same order", "Make it from this very table.")
+
+
+def _check_scans(model, batches):
+    """Neighbors in a batch are neighbors in a scan only where each batch is one."""
+    if getattr(model, "needs_scans", False) and not getattr(batches, "whole_scans", False):
+        came = f"{type(batches).__name__} for a model that looks at several slices"
+        raise problem(came, "one whole scan a batch", "Make it by scan_batches.ScanBatches.")
 
 
 def _slice_areas_mm2(table, batches):

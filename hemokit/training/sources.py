@@ -67,8 +67,8 @@ def as_source(given, *, batch_size=16, seed=0, training=False):
     """See any data source as a `Source`; None stays None.
 
     Args:
-        given: `SliceBatches`, a dataset of `slice_pipeline` (attribute `batches`), a tuple of arrays, or any Keras
-            data source that ends (keras.utils.PyDataset, tf.data.Dataset, torch DataLoader).
+        given: `SliceBatches`, `PatchBatches`, a dataset of `pipelines` (attribute `batches`), a tuple of arrays, or any
+            Keras data source that ends (keras.utils.PyDataset, tf.data.Dataset, torch DataLoader).
         batch_size, seed, training: for arrays alone; the others know their own.
     """
     if given is None:
@@ -114,8 +114,8 @@ def check_model(model, source, loss):
     pixels complain of labels.
     """
     batches = source.batches
-    if hasattr(batches, "num_channels"):
-        check_images_fit(model, (batches.image_size, batches.image_size, batches.num_channels))
+    if hasattr(batches, "image_shape"):
+        check_images_fit(model, batches.image_shape)
     names = getattr(batches, "names", None)
     if names and any(loss is one for one in LOSSES_OF_PIXELS):
         remedy = "Pass loss='sparse_categorical_crossentropy' for classes, 'binary_crossentropy' for other labels."
