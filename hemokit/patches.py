@@ -153,7 +153,7 @@ def stitched_planes(function, volume, *, patch, stride=None, batch_size=8, weigh
     Raises:
         HemokitError: another shape of the volume; as `patch_positions`; outputs of another shape.
     """
-    _check_volume(volume)
+    check_volume(volume)
     patch, stride, flat = window_of(patch, stride)
     batch_size = check_whole(batch_size, "batch_size", 1)
     weights = _weights(np.asarray(weights)[np.newaxis] if flat and not isinstance(weights, str) else weights, patch)
@@ -220,7 +220,8 @@ def _predicted(function, volume, positions, patch, batch_size, flat):
         yield from zip(starts, values[:, None] if flat else values, strict=True)
 
 
-def _check_volume(volume):
+def check_volume(volume):
+    """HemokitError unless an array is (slices, height, width, channels) and not empty."""
     shape = getattr(volume, "shape", ())
     if len(shape) != 4 or not all(shape):
         came = f"a volume of the shape {tuple(shape)}"

@@ -6,9 +6,7 @@
 `patches.stitched_planes` does the work; this gives it Keras' compiled function.
 """
 
-import numpy as np
-
-from hemokit.patches import sliding_window, window_of
+from hemokit.patches import check_volume, sliding_window, window_of
 from hemokit.training.sources import check_images_fit
 
 
@@ -32,8 +30,9 @@ def predict_sliding_window(model, volume, *, patch, stride=None, batch_size=8, w
     Raises:
         HemokitError: as `patches.stitched_planes`; patches that the model does not take.
     """
+    check_volume(volume)
     window_of(patch, stride)  # wrong sizes are told as such
-    check_images_fit(model, (*patch, *np.shape(volume)[3:]))
+    check_images_fit(model, (*patch, volume.shape[3]))
     how = {"patch": patch, "stride": stride, "batch_size": batch_size, "weights": weights}
     return sliding_window(model.predict_on_batch, volume, **how)
 
