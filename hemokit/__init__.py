@@ -2,7 +2,7 @@
 
 Reading order is import order; a module imports only what stands above it:
 
-ground      checks, files, labels, windows, progress
+ground      checks, files, labels, windows, equalize, progress
 formats     one file of one kind -> an array or a table, or one clear error
 floor 1     tables, polygons, polygon_labels, masks, patches, metrics, manifests, leaks, splits
 datasets    one folder -> the slice table (one row = one slice); and the phantom

@@ -47,7 +47,9 @@ STEP = """
 import keras
 import numpy as np
 from hemokit import losses
-from hemokit.models.unet import unet
+from hemokit.models.transfer import transfer_unet
+from hemokit.models.twobranch import two_branch
+from hemokit.models.unet import one_mask, unet, unet_plus_plus
 
 truth = np.float32([[1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
 predicted = np.float32([[0.8, 0.4, 0.2, 0], [0, 0, 0, 0], [1, 1, 1, 1]])
@@ -65,6 +67,12 @@ rng = np.random.default_rng(0)
 builders = [
     (lambda: unet((8, 12, 1), filters=(4, 6), batch_norm=True), losses.dice_bce),
     (lambda: unet((4, 8, 6, 1), filters=(4, 6)), losses.jaccard_distance),
+    (lambda: unet((1, 8, 6, 1), filters=(4, 6), halve_slices=0), losses.dice_bce),
+    (lambda: unet_plus_plus((8, 12, 1), filters=(4, 6, 8), deep_supervision=True), losses.dice_bce),
+    (lambda: unet_plus_plus((3, 8, 4, 1), filters=(4, 6, 8), skips="add", halve_slices=0), losses.dice_bce),
+    (lambda: unet_plus_plus((32, 33, 1), backbone="VGG16", filters=(4,) * 5), losses.binary_crossentropy),
+    (lambda: transfer_unet("VGG16", (33, 32, 1), filters=(4,) * 5, dropout=0.0), losses.binary_crossentropy),
+    (lambda: two_branch((8, 12, 1), filters=(4, 6)), losses.dice_bce),
 ]
 for build, loss in builders:
     model = build()
@@ -74,6 +82,7 @@ for build, loss in builders:
     model.compile(optimizer=keras.optimizers.Adam(0.01), loss=loss)
     steps = [float(model.train_on_batch(images, masks)) for _ in range(4)]
     assert np.isfinite(steps).all() and steps[-1] < steps[0], steps
+    model = one_mask(model) if len(model.outputs) > 1 else model
     probability = model.predict(images, verbose=0)
     assert probability.shape == masks.shape and probability.dtype == np.float32
 print(keras.backend.backend())

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "hemokit"
 
 # Reading order. A package (formats, datasets, check, course) is one entry: its own modules may import each other.
 ORDER = (
-    *("checks", "files", "labels", "windows", "progress"),  # ground
+    *("checks", "files", "labels", "windows", "equalize", "progress"),  # ground
     "formats",
     *("tables", "polygons", "polygon_labels", "masks", "patches", "metrics", "manifests", "leaks", "splits"),  # floor 1
     "datasets",

@@ -1,14 +1,16 @@
-"""Tests of the backbones as encoders, and of the classifiers on them."""
+"""Tests of the backbones as encoders, and of the classifiers and U-Nets on them."""
 
 import keras
 import numpy as np
 import pytest
 
 from hemokit.checks import HemokitError
+from hemokit.losses import dice_loss
 from hemokit.models import backbones
 from hemokit.models.backbones import BACKBONES, STRIDE, backbone_encoder, encoder_of, field_of, load_encoder_weights
-from hemokit.models.transfer import plain_cnn, transfer_classifier, unet_classifier
+from hemokit.models.transfer import plain_cnn, transfer_classifier, transfer_unet, unet_classifier
 from hemokit.models.unet import unet
+from hemokit.training.finetuning import freeze, unfreeze
 from hemokit.training.run_record import describe_model
 
 SMALL = "VGG16"  # the quickest to build
@@ -324,3 +326,94 @@ def test_two_builds_are_one_architecture():
     """The numbers that Keras gives its operations in a process do not make another run of the same model."""
     first, second = (describe_model(transfer_classifier("VGG16", (32, 32, 1), num_classes=2)) for _ in range(2))
     assert first == second
+
+
+def decoder_count(features, filters=(256, 128, 64, 32, 16)):
+    """Weights of transfer_unet beside its backbone, block by block: transposed, 3-wide without bias, normalization."""
+    total, below = 0, features[-1]
+    for own, skip in zip(filters, (*features[-2::-1], 0), strict=True):
+        total += below * own * 4 + own + (own + skip) * own * 9 + 4 * own
+        below = own
+    return total + below + 1
+
+
+@pytest.mark.parametrize(
+    "name, features, documented",
+    [
+        ("VGG16", (128, 256, 512, 512, 512), 18_155_009),
+        pytest.param("ResNet50", (64, 256, 512, 1024, 2048), 29_762_113, marks=pytest.mark.promises),
+        pytest.param("Xception", (128, 256, 728, 1024, 2048), 27_303_145, marks=pytest.mark.promises),
+        pytest.param("DenseNet121", (64, 256, 512, 1024, 1024), 12_163_329, marks=pytest.mark.promises),
+        pytest.param("DenseNet169", (64, 256, 512, 1280, 1664), 19_013_889, marks=pytest.mark.promises),
+        pytest.param("InceptionResNetV2", (64, 192, 320, 1088, 1536), 59_876_257, marks=pytest.mark.promises),
+    ],
+)
+def test_unet_on_every_backbone(name, features, documented):
+    """A U-Net on each backbone has the documented size, and a mask of the image's own, odd size."""
+    model = transfer_unet(name, (40, 33, 1))
+    assert model.count_params() == PARAMETERS[name] + decoder_count(features) == documented
+    assert model.output.shape == (None, 40, 33, 1) and model.name == f"{name}_unet"
+    result = model.predict(images, verbose=0)
+    assert result.dtype == np.float32 and (result >= 0).all() and (result <= 1).all()
+
+
+@pytest.mark.promises
+def test_unet_at_the_size_of_the_paper():
+    """math7243's: 512x512 in and out on ResNet50, joined at 32, 64, 128 and 256 pixels."""
+    model = transfer_unet("ResNet50", (512, 512, 3))
+    joined = [model.get_layer(f"decoder{number}_join").output.shape[1] for number in (4, 3, 2, 1)]
+    assert joined == [32, 64, 128, 256] and model.output.shape == (None, 512, 512, 1)
+
+
+def test_unet_lies_over_the_image():
+    """The mask is cropped below and at the right, where the image was filled; black is told from bright in place."""
+    keras.utils.set_random_seed(0)
+    model = transfer_unet(SMALL, (33, 40, 1), filters=(2, 2, 2, 2, 4), num_outputs=2)
+    assert model.get_layer("cropped").cropping == ((0, 31), (0, 24))
+    image = np.zeros((1, 33, 40, 1), np.float32)
+    image[:, 4:8, 30:34] = 1
+    change = np.abs(model.predict(image, verbose=0) - model.predict(0 * image, verbose=0)).sum((0, 3))
+    assert (change[:8, 30:].max(), change[28:, :4].max()) != (0, 0)
+    assert change[3:9, 29:35].mean() > change[27:, :6].mean()
+
+
+def test_unet_learns_while_its_backbone_is_frozen():
+    """Frozen, the decoder alone learns; unfrozen, the backbone does. A batch of empty masks is no trouble."""
+    keras.utils.set_random_seed(0)
+    model = freeze(transfer_unet(SMALL, (32, 32, 1), filters=(4,) * 5))
+    model.compile(keras.optimizers.Adam(0.01), dice_loss)
+    masks = np.zeros((2, 32, 32, 1), np.float32)
+    before = [weight.copy() for weight in encoder_of(model).get_weights()]
+    steps = [float(model.train_on_batch(images[:, :32, :32], masks)) for _ in range(3)]
+    assert np.isfinite(steps).all() and steps[-1] < steps[0]
+    assert all(np.array_equal(*pair) for pair in zip(before, encoder_of(model).get_weights(), strict=True))
+    assert len(unfreeze(model).trainable_weights) == len(encoder_of(model).weights) + 5 * 5 + 2
+
+
+def test_unet_is_saved_and_starts_another(tmp_path):
+    """A file of a U-Net gives the same masks, and its backbone starts a classifier."""
+    model = transfer_unet(SMALL, (40, 33, 1), filters=(2,) * 5)
+    model.save(tmp_path / "unet.keras")
+    again = keras.saving.load_model(tmp_path / "unet.keras")
+    np.testing.assert_array_equal(model.predict(images, verbose=0), again.predict(images, verbose=0))
+    other = transfer_classifier(SMALL, (40, 33, 1), num_classes=2, weights=tmp_path / "unet.keras")
+    pairs = zip(encoder_of(model).get_weights(), encoder_of(other).get_weights(), strict=True)
+    assert all(np.array_equal(*pair) for pair in pairs)
+
+
+@pytest.mark.parametrize(
+    "options, told",
+    [
+        ({"backbone": "UNet"}, "backbone is 'UNet', but expected one of 'VGG16', 'ResNet50'"),
+        ({"input_shape": (8, 64, 64, 1)}, r"input_shape is \(8, 64, 64, 1\), but expected \(height, width, channels\)"),
+        ({"input_shape": (31, 64, 3)}, "the image has 31x64 pixels, but expected 32 or more"),
+        ({"filters": (8,) * 4}, r"filters is \(8, 8, 8, 8\), but expected 5 positive whole numbers"),
+        ({"num_outputs": 0}, "num_outputs is 0"),
+        ({"dropout": 1}, "dropout is 1, but expected a number from 0 to below 1"),
+    ],
+)
+def test_wrong_unets(options, told):
+    """Every wrong argument of a U-Net on a backbone gets one clear sentence."""
+    given = {"backbone": SMALL, "input_shape": (64, 64, 3), **options}
+    with pytest.raises(HemokitError, match=told):
+        transfer_unet(given.pop("backbone"), given.pop("input_shape"), **given)

@@ -1,8 +1,9 @@
-"""Classifiers on published backbones or on a trained U-Net, and the plain network that one paper began with.
+"""U-Nets and classifiers on published backbones, classifiers on a trained U-Net, and a plain network.
 
 Layer names, which will not change: `image`; the backbone, a model named like its key, or "unet"; `pool`, what goes into
 the head; `decoder<k>_up`, `_join`, `_conv`, `_norm`, `_relu`, `_dropout` for k = 4 ... 1 and `vector`, `dense1`,
-`dense2` (of `head="decoder"`); `features`, `from_features`, `from_pixels` (of `unet_classifier`, which has no `pool`:
+`dense2` (of `head="decoder"`); the same for k = 4 ... 0 and `cropped` of `transfer_unet` (no `decoder0_join`);
+`features`, `from_features`, `from_pixels` (of `unet_classifier`, which has no `pool`:
 the pixels go past its features); `logits`, and `probability`, float32 under every precision policy.
 """
 
@@ -12,6 +13,7 @@ import keras
 
 from hemokit.checks import check_choice, problem
 from hemokit.models.backbones import backbone_encoder
+from hemokit.models.blocks import MOMENTUM, check_outputs, crop_to, mask_of
 from hemokit.models.shapes import are_counts, check_counts, check_image_shape
 
 HEADS = ("pool", "decoder")
@@ -64,6 +66,42 @@ def transfer_classifier(
     return keras.Model(image, class_probabilities(x, num_classes, multi_label), name=f"{backbone}_classifier")
 
 
+def transfer_unet(
+    backbone, input_shape, *, weights=None, num_outputs=1, filters=(*DECODER_FILTERS, 16), dropout=DROPOUT
+):
+    """Build a U-Net on a published backbone: an image in, a mask of the image's own size out.
+
+    math7243's: the decoder of `transfer_classifier(head="decoder")` up to stride 2, one more block from there to the
+    full resolution (it has no features to join), a 1-wide convolution and a sigmoid. Its paper trains it on ResNet50
+    at 512x512 with the Dice loss, frozen for 20 epochs: `training.freeze`, or `training.fit_in_two_phases`.
+    Parameters, with 1 channel or 3: VGG16 18,155,009, ResNet50 29,762,113, Xception 27,303,145, DenseNet121
+    12,163,329, DenseNet169 19,013,889, InceptionResNetV2 59,876,257.
+
+    Args:
+        backbone: a key of `backbones.BACKBONES`.
+        input_shape: (height, width, channels), images in [0, 1]; 1 channel (a window) or 3 (a composite), at least
+            32 pixels a side, any size: the mask is cropped to it.
+        weights: None (random), "imagenet" or a file, of the backbone alone (see `backbones.backbone_encoder`).
+        num_outputs: sigmoid channels (not exclusive).
+        filters: of the decoder's five blocks from stride 16 to the full resolution.
+        dropout: of each block, in [0, 1); the paper names it without a number.
+
+    Returns:
+        keras.Model "<backbone>_unet", float32 (batch, height, width, num_outputs) in [0, 1].
+
+    Raises:
+        HemokitError: as `backbone_encoder`; another number of filters than five, wrong numbers.
+    """
+    check_outputs(num_outputs)
+    _check_dropout(dropout)
+    filters = check_counts("filters", filters, "One for each of strides 16, 8, 4, 2 and 1.", exactly=5)
+    encoder = backbone_encoder(backbone, input_shape, weights=weights)
+    image = keras.Input(input_shape, name="image")
+    x = decoder(encoder(image), filters[:4], dropout=dropout)
+    x = _decoder_block(x, None, filters[4], "decoder0", dropout)
+    return keras.Model(image, mask_of(crop_to(x, input_shape), num_outputs), name=f"{backbone}_unet")
+
+
 def unet_classifier(segmenter, *, num_classes, multi_label=False, dropout=0.3):
     """Build a classifier of slices on a U-Net that segments already, as one trained on the phantom does.
 
@@ -85,8 +123,7 @@ def unet_classifier(segmenter, *, num_classes, multi_label=False, dropout=0.3):
         HemokitError: a model that is no such U-Net, wrong numbers of classes, another dropout.
     """
     _check_classes(num_classes, multi_label)
-    if not isinstance(dropout, Real) or isinstance(dropout, bool) or not 0 <= dropout < 1:
-        raise problem(f"dropout is {dropout!r}", "a number from 0 to below 1", "Use 0 for none; 0.3 is usual.")
+    _check_dropout(dropout)
     _check_segmenter(segmenter)
     inner = [segmenter.get_layer(name).output for name in ("bottleneck_relu2", "logits")]
     encoder = keras.Model(segmenter.inputs[0], inner, name="unet")
@@ -141,14 +178,19 @@ def decoder(levels, filters, *, dropout=0.0):
     filters = check_counts("filters", filters, "One for each of strides 16, 8, 4 and 2.", exactly=4)
     x = levels[-1]
     for number, width in zip((4, 3, 2, 1), filters, strict=True):
-        name = f"decoder{number}"
-        x = keras.layers.Conv2DTranspose(width, 2, strides=2, name=f"{name}_up")(x)
-        x = keras.layers.Concatenate(name=f"{name}_join")([x, levels[number - 1]])
-        x = keras.layers.Conv2D(width, 3, padding="same", use_bias=False, name=f"{name}_conv")(x)
-        x = keras.layers.BatchNormalization(momentum=0.9, name=f"{name}_norm")(x)  # short runs: see models.unet
-        x = keras.layers.ReLU(name=f"{name}_relu")(x)
-        x = keras.layers.Dropout(dropout, name=f"{name}_dropout")(x)
+        x = _decoder_block(x, levels[number - 1], width, f"decoder{number}", dropout)
     return x
+
+
+def _decoder_block(x, skip, width, name, dropout):
+    """Twice the size by a transposed convolution, the join with a skip if there is one, and what follows."""
+    x = keras.layers.Conv2DTranspose(width, 2, strides=2, name=f"{name}_up")(x)
+    if skip is not None:
+        x = keras.layers.Concatenate(name=f"{name}_join")([x, skip])
+    x = keras.layers.Conv2D(width, 3, padding="same", use_bias=False, name=f"{name}_conv")(x)
+    x = keras.layers.BatchNormalization(momentum=MOMENTUM, name=f"{name}_norm")(x)
+    x = keras.layers.ReLU(name=f"{name}_relu")(x)
+    return keras.layers.Dropout(dropout, name=f"{name}_dropout")(x)
 
 
 def class_probabilities(vector, num_classes, multi_label):
@@ -183,6 +225,11 @@ def _check_segmenter(segmenter):
     if None in shape:
         remedy = "Build it with its sizes, as unet((256, 256, 1)), and give it the weights of the other."
         raise problem(f"the segmenter takes images of {shape}", "sizes that are known", remedy)
+
+
+def _check_dropout(dropout):
+    if not isinstance(dropout, Real) or isinstance(dropout, bool) or not 0 <= dropout < 1:
+        raise problem(f"dropout is {dropout!r}", "a number from 0 to below 1", "Use 0 for none; 0.3 is usual.")
 
 
 def _check_classes(num_classes, multi_label):
