@@ -8,7 +8,8 @@ tf = pytest.importorskip("tensorflow")
 from hemokit.batches import SliceBatches  # noqa: E402
 from hemokit.datasets import open_dataset  # noqa: E402
 from hemokit.datasets.phantom import write_phantom  # noqa: E402
-from hemokit.pipelines import slice_pipeline  # noqa: E402
+from hemokit.patch_batches import PatchBatches, Sampling  # noqa: E402
+from hemokit.pipelines import patch_pipeline, slice_pipeline  # noqa: E402
 
 OPTIONS = {"image_size": 32, "batch_size": 5, "training": True, "seed": 2}
 
@@ -39,6 +40,23 @@ def test_equals_batches(table):
         for index, (images, masks) in enumerate(found):
             expected = batches.batch(index, epoch)
             assert (images.numpy() == expected[0]).all() and (masks.numpy() == expected[1]).all()
+
+
+@pytest.mark.parametrize("patch", [(16, 8), (3, 16, 8)])
+def test_patches_equal_batches(table, patch):
+    """Two epochs of patches, drawn, changed and in order as PatchBatches has them, and their counts."""
+    options = {**OPTIONS, "patch": patch, "sampling": Sampling(0.5, 0.25)}
+    dataset, batches = patch_pipeline(table, **options), PatchBatches(table, **options)
+    assert dataset.element_spec[0].shape.as_list() == [None, *patch, 1] and dataset.cardinality().numpy() == len(
+        batches
+    )
+    assert dataset.batches.counts.equals(batches.counts)
+    for epoch in (0, 1):
+        for index, (images, masks) in enumerate(dataset):
+            expected = batches.batch(index, epoch)
+            assert (images.numpy() == expected[0]).all() and (masks.numpy() == expected[1]).all()
+        assert index == len(batches) - 1
+    assert patch_pipeline(table, batch_size=49, target=None).element_spec.shape.as_list() == [None, 128, 128, 1]
 
 
 @pytest.mark.parametrize("target, shape", [("any", (None, 1)), ("subtypes", (None, 6)), ("class", (None,))])
