@@ -140,6 +140,28 @@ assert not any(name.startswith("tensorflow") for name in sys.modules)
 print(keras.backend.backend())
 """
 
+# Patches in 3-D: batches, training, whole scans by stitching.
+PATCHES = """
+import keras
+from hemokit import training
+from hemokit.datasets import open_dataset
+from hemokit.models.unet import unet
+from hemokit.patch_batches import PatchBatches, Sampling
+from hemokit.scan_batches import ScanBatches
+
+folder, run_dir = FOLDERS
+table = open_dataset(folder)
+how = {"patch": (4, 8, 8), "image_size": 16, "batch_size": 4, "cache": False}
+sampling = Sampling(0.5, 0.5)
+train = PatchBatches(table.assign(split="train"), **how, training=True, sampling=sampling)
+history = training.fit(unet((4, 8, 8, 1), filters=(4, 6)), train, None, run_dir=run_dir, epochs=1, monitor="loss")
+window = training.SlidingWindow(training.load(run_dir), patch=(4, 8, 8))
+found = training.predict(window, ScanBatches(table, target="mask", image_size=16, cache=False), table)
+assert len(history) == 1 and found["mean_probability"].between(0, 1).all()
+assert not any(name.startswith("tensorflow") for name in sys.modules)
+print(keras.backend.backend())
+"""
+
 
 def run(code, backend):
     """Standard output of a new Python with this backend and without TensorFlow; its error if it fails."""
@@ -185,4 +207,12 @@ def test_whole_course_without_tensorflow(backend, tmp_path):
     """Batches, training, prediction, thresholds, scores and plots work where TensorFlow is not installed."""
     folder = write_phantom(tmp_path / "phantom", layout="ct_ich_jpg", num_patients=6, image_size=64, seed=0)
     code = COURSE.replace("FOLDERS", repr((str(folder), str(tmp_path / "run"))))
+    assert run(code, backend)[-1] == backend
+
+
+@pytest.mark.promises
+def test_patches_without_tensorflow(backend, tmp_path):
+    """Batches of patches train a 3-D network, and its windows give whole scans, where TensorFlow is not installed."""
+    folder = write_phantom(tmp_path / "phantom", layout="ct_ich_jpg", num_patients=1, image_size=64, seed=0)
+    code = PATCHES.replace("FOLDERS", repr((str(folder), str(tmp_path / "run"))))
     assert run(code, backend)[-1] == backend
