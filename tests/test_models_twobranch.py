@@ -11,9 +11,8 @@ SMALL = {"filters": (2, 3)}
 
 
 @pytest.fixture(autouse=True)
-def fresh_names():
-    """No layer of one test is counted in the names of another; every weight is repeatable."""
-    keras.utils.clear_session()
+def seeded():
+    """Every weight is repeatable."""
     keras.utils.set_random_seed(0)
 
 
@@ -66,14 +65,14 @@ def test_arithmetic():
         cells = np.einsum("nijc,abdc->niajbd", up, kernel).reshape(2, 2 * size, 2 * size, 2)
         up = np.maximum(cells + bias, 0)
     expected = 1 / (1 + np.exp(-convolved(up, "logits")))
-    np.testing.assert_allclose(model.predict(x, verbose=0), expected, atol=1e-5)
+    np.testing.assert_allclose(model(x), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("shape, options", [((8, 12, 1), {}), ((4, 8, 12, 2), {}), ((1, 8, 4, 1), {"halve_slices": 0})])
 def test_images_and_volumes(shape, options):
     """A probability for each pixel and output, for images, volumes and a single slice; black is no trouble."""
     model = two_branch(shape, **SMALL, num_outputs=2, **options)
-    result = model.predict(np.zeros((2, *shape), np.float32), verbose=0)
+    result = np.asarray(model(np.zeros((2, *shape), np.float32)))
     assert result.shape == (2, *shape[:-1], 2) and result.dtype == np.float32
     np.testing.assert_allclose(result, 0.02, atol=1e-6)
 
@@ -89,7 +88,7 @@ def test_learns_and_is_saved(tmp_path):
     assert steps[-1] < steps[0] / 2
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
-    np.testing.assert_array_equal(loaded.predict(x, verbose=0), model.predict(x, verbose=0))
+    np.testing.assert_array_equal(loaded(x), model(x))
 
 
 @pytest.mark.parametrize(

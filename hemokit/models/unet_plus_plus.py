@@ -49,7 +49,8 @@ def unet_plus_plus(
         batch_norm: True normalizes after each 3-wide convolution of ours, before its ReLU. None is False, but True on a
             backbone: the features of some are in the hundreds, and masks would start at 0 and 1.
         skips: how a node joins what it is made from. "concatenate" is the paper's. "add" (fahim's idea for volumes)
-            takes their sum, divided by their number so that no signal grows: a join has the channels of one.
+            takes their sum, divided by their number so that no signal grows: a join has the channels of one. What
+            all layers give for one (256, 256, 1), or (16, 64, 64, 1), takes 181 MiB instead of 236; of `unet` 101.
         deep_supervision: True gives a model with a mask from each column (the paper's four), all of which learn the
             same truth, see `SeveralMasks`; `one_mask` makes a model of one mask of it.
         backbone: a key of `backbones.BACKBONES`, to be the encoder of images; None is an encoder as that of `unet`.
