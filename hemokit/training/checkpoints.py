@@ -15,6 +15,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+import hemokit.models.unet_plus_plus  # noqa: F401  registers the class of models of several masks, so that they load
 from hemokit.checks import check_choice, problem
 from hemokit.files import write_whole
 
