@@ -88,3 +88,11 @@ def test_choosing_data_brings_no_keras():
     """Lesson 12 opens its folder without it."""
     code = "import sys, hemokit.runs.lesson_data, hemokit.runs.so_far; print('keras' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+def test_renders_are_known(folder):
+    """A folder of JPGs, to train on or to predict, has no other windows; the phantom that stands in has all."""
+    table = open_dataset(folder)
+    nifti = table.assign(dataset="ct_ich_nifti")
+    assert lesson_data.LessonData(table, "").only_renders and lesson_data.LessonData(nifti, "", table, "").only_renders
+    assert not lesson_data.LessonData(nifti, "").only_renders

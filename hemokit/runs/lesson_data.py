@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from hemokit.datasets import find_dataset, open_dataset
+from hemokit.datasets import HOUNSFIELD, find_dataset, open_dataset
 from hemokit.datasets.phantom import phantom_root
 from hemokit.labels import ANY
 from hemokit.manifests import is_phantom
@@ -23,6 +23,12 @@ class LessonData(NamedTuple):
     source: str
     unmasked: pd.DataFrame | None = None
     unmasked_source: str = ""
+
+    @property
+    def only_renders(self):
+        """True where slices to train on or to predict are JPGs, which cannot be windowed again."""
+        tables = [table for table in (self.table, self.unmasked) if table is not None]
+        return not set(pd.concat(tables)["dataset"]) <= set(HOUNSFIELD)
 
 
 def choose_data(root, *, phantom, most_patients=None, seed=0):
