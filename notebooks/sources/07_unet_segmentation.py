@@ -66,8 +66,8 @@ from hemokit.training import fit, load, predict
 # %%
 QUICK = dict(
     image_size=64, windows=["brain_wide", "brain", "subdural"], filters=(8, 16, 32, 64, 128),
-    batch_norm=True, loss="pooled_dice_bce", learning_rate=4e-3, schedule="cosine", batch_size=8, epochs=6,
-    train_on="balanced", images_an_epoch=1600, augmentation="STANDARD",
+    batch_norm=True, loss="pooled_dice_bce", learning_rate=4e-3, schedule="cosine", batch_size=8,
+    epochs=6, train_on="balanced", images_an_epoch=1600, augmentation="STANDARD",
 )  # fmt: skip
 RENYARD = dict(
     image_size=256, windows=["brain_wide"], filters=(16, 32, 64, 128, 256), batch_norm=False,
@@ -82,6 +82,7 @@ NORTHEASTERN = dict(
 quick = PROFILE == "quick"
 RECIPES = {"unet": QUICK} if quick else {"renyard": RENYARD, "northeastern": NORTHEASTERN}
 PHANTOM = {"num_patients": 100 if quick else 82, "image_size": 128 if quick else 512}
+MOST = 100 if quick else None  # patients
 HELD_OUT = 0.2 if quick else 4  # for validation, and as many for the test: a part, or patients
 RUNS = Path("runs")  # lesson 12 reads it
 
@@ -91,8 +92,7 @@ RUNS = Path("runs")  # lesson 12 reads it
 # them is not trained on: the phantom stands in, and the folder waits for section 7.
 
 # %%
-most = 100 if quick else None
-data = recipes.choose_data(DATA, phantom=PHANTOM, most_patients=most, seed=SEED)
+data = recipes.choose_data(DATA, phantom=PHANTOM, most_patients=MOST, seed=SEED)
 table, source = data.table, data.source
 print(f"{source}: {len(table)} slices of {table['patient_id'].nunique()} patients")
 if quick and data.only_renders:
@@ -124,7 +124,7 @@ some = positive.groupby("patient_id").sample(1, random_state=SEED)[:6].reset_ind
 images, masks = slice_pipeline(some, batch_size=6, **how).batches[0]  # (6, size, size, channels)
 
 # %%
-# alt: Six head CT slices of six patients, each with hemorrhage. The true outline is drawn in orange. The areas differ:
+# alt: Six head CT slices of six patients, each with hemorrhage. The true outline, if any is left, is orange. The areas differ:
 # alt: some fill a part of the brain, some are a few pixels.
 axes = plots.montage(images[..., :1], masks=masks[..., 0] > 0, titles=some["slice_id"].tolist())
 axes[0].figure.suptitle(f"Slices with hemorrhage and their masks, {window}, {source}")
@@ -134,6 +134,8 @@ print(f"slices with hemorrhage: {table['any'].mean():.0%} of {len(table)} ({sour
 plt.show()
 
 # %% [markdown]
+# Where no outline shows, the bleed is smaller than a pixel at this size.
+#
 # Two kinds of rarity: few slices have a hemorrhage, and in those it rarely fills more than a few percent. Whoever
 # paints all slices black is right in nearly every pixel. Keep that in mind.
 #
