@@ -17,20 +17,12 @@ import keras
 import numpy as np
 import pandas as pd
 
-from hemokit import augment
-from hemokit.checks import check_columns, problem
+from hemokit import augment, equalize, slice_cache
+from hemokit.checks import check_choice, check_columns, problem
 from hemokit.datasets import READERS, read_image
 from hemokit.labels import ANY, CLASSES
 from hemokit.leaks import check_no_leakage
-from hemokit.slice_cache import (
-    LEVELS,
-    cached_slices,
-    content_key,
-    open_slices,
-    prepare_slice,
-    unique_slices,
-    windows_as_tuple,
-)
+from hemokit.slice_cache import LEVELS, cached_slices, content_key, open_slices, prepare_slice, unique_slices
 from hemokit.tables import COLUMNS, check_slice_table
 from hemokit.targets import labels_of, names_of, weights_of
 
@@ -56,6 +48,7 @@ class SliceBatches(keras.utils.PyDataset):
         image_size: height and width in pixels, from 4 to 4096 (see `slice_cache.prepare_slice`).
         batch_size: slices a batch.
         windows: as `datasets.read_image`; None is the brain window.
+        prepare: None, or a key of `equalize.PREPARATIONS`: what each image goes through before it is augmented.
         training: shuffle and augment.
         augmentation: an `augment.Augmentation`; None is `augment.STANDARD` for training, and nothing else.
         classes: for the target "class", see `labels.class_names`; a slice of another class is refused.
@@ -74,14 +67,15 @@ class SliceBatches(keras.utils.PyDataset):
         source_shapes: int array (rows, 2), height and width on disk.
 
     Raises:
-        HemokitError: no rows; no slice table; an unknown target; slices outside of the classes; class_weights without
-            training, or as `targets.weights_of`; a mask target with hemorrhage without a mask; windows that the data
-            cannot be shown through; a size, a batch or a seed that is none; training with rows of another split than
-            train (they would be learned from), or copies made before a split; a patient in two splits.
+        HemokitError: no rows; no slice table; an unknown target or prepare; slices outside of the classes;
+            class_weights without training, or as `targets.weights_of`; a mask target with hemorrhage without a mask;
+            windows that the data cannot be shown through; a size, a batch or a seed that is none; training with rows
+            of another split than train (they would be learned from), or copies made before a split; a patient in two
+            splits.
     """
 
     def __init__(
-        self, table, *, target, image_size, batch_size, windows=None, training=False, augmentation=None,
+        self, table, *, target, image_size, batch_size, windows=None, prepare=None, training=False, augmentation=None,
         classes=CLASSES, class_weights=None, seed=0, cache=True, progress=None, **options,
     ):  # fmt: skip
         super().__init__(**options)
@@ -90,10 +84,11 @@ class SliceBatches(keras.utils.PyDataset):
         self.batch_size = _whole(batch_size, "batch_size", 1, 2**20)
         self.seed, self.training, self.target = _whole(seed, "seed", 0, 2**63), bool(training), target
         self.augmentation = _augmentation_of(augmentation, training)
+        self.prepare = None if prepare is None else check_choice(prepare, equalize.PREPARATIONS, "prepare")
         _check_table(table, target, training)
         self.table = table.reset_index(drop=True)
         self.num_channels = _check_windows(table, windows)
-        self.windows = windows_as_tuple(windows)
+        self.windows = slice_cache.windows_as_tuple(windows)
         self._settings = {"image_size": self.image_size, "windows": self.windows, "masks": target == "mask"}
         self._labels = labels_of(self.table, target, classes)
         self._weights = weights_of(self.table, target, _weights_for(class_weights, training), classes)
@@ -157,6 +152,8 @@ class SliceBatches(keras.utils.PyDataset):
         """The image and the mask of one row, as they are in one epoch."""
         image, mask = self._stored(row)
         image = image / np.float32(LEVELS)  # division, so that 1 is exactly 1
+        if self.prepare is not None:
+            image = equalize.PREPARATIONS[self.prepare](image)
         if self.augmentation == augment.NONE:
             return image, mask
         key = (self.seed, epoch, self._ids[row], self._copies[row])
@@ -194,7 +191,7 @@ class SliceBatches(keras.utils.PyDataset):
             "labels": None if self._labels is None else self._labels.tolist(), "target": self.target,
             "names": self.names, "weights": None if self._weights is None else self._weights.tolist(),
             "batch_size": self.batch_size, "training": self.training, "augmentation": self.augmentation,
-            "seed": self.seed,
+            "seed": self.seed, "prepare": self.prepare,
         }  # fmt: skip
         return hashlib.sha256(json.dumps(told, default=float).encode()).hexdigest()
 
@@ -209,8 +206,8 @@ def _order(num_rows, seed, epoch, training):
 @lru_cache(maxsize=1)
 def _code():
     """A checksum of the code that batches depend on, beside that of `slice_cache.code_version`."""
-    paths = Path(augment.__file__), Path(__file__)
-    return hashlib.sha256(b"\0".join(path.read_bytes() for path in paths)).hexdigest()
+    paths = (augment.__file__, equalize.__file__, __file__)
+    return hashlib.sha256(b"\0".join(Path(path).read_bytes() for path in paths)).hexdigest()
 
 
 def _augmentation_of(augmentation, training):

@@ -21,6 +21,9 @@ def equalize_and_stretch(image, *, percentiles=PERCENTILES):
     return stretch(equalize(image), percentiles=percentiles)
 
 
+PREPARATIONS = {"equalize_and_stretch": equalize_and_stretch}  # what `batches.SliceBatches` can do to each image
+
+
 def equalize(image):
     """Spread the grey values of an image so that each range of values holds about as many pixels.
 

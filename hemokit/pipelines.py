@@ -14,7 +14,7 @@ from hemokit.patch_batches import PatchBatches
 
 
 def slice_pipeline(
-    table, *, target, image_size, batch_size, windows=None, training=False, seed=0, augmentation=None,
+    table, *, target, image_size, batch_size, windows=None, prepare=None, training=False, seed=0, augmentation=None,
     classes=CLASSES, class_weights=None, cache=True, progress=None,
 ):  # fmt: skip
     """Batches of slices from a table.
@@ -24,8 +24,8 @@ def slice_pipeline(
     an iteration goes to any epoch.
 
     Args:
-        table, target, image_size, batch_size, windows, training, seed, augmentation, classes, class_weights, cache,
-            progress: as `SliceBatches`.
+        table, target, image_size, batch_size, windows, prepare, training, seed, augmentation, classes, class_weights,
+            cache, progress: as `SliceBatches`.
 
     Returns:
         tf.data.Dataset of what `SliceBatches` gives: (images, targets), with class_weights (images, targets, weights),
@@ -36,9 +36,9 @@ def slice_pipeline(
         HemokitError: as `SliceBatches`.
     """
     batches = SliceBatches(
-        table, target=target, image_size=image_size, batch_size=batch_size, windows=windows, training=training,
-        seed=seed, augmentation=augmentation, classes=classes, class_weights=class_weights, cache=cache,
-        progress=progress,
+        table, target=target, image_size=image_size, batch_size=batch_size, windows=windows, prepare=prepare,
+        training=training, seed=seed, augmentation=augmentation, classes=classes, class_weights=class_weights,
+        cache=cache, progress=progress,
     )  # fmt: skip
     dataset = pipeline_of(batches)
     dataset.batches = batches

@@ -11,6 +11,7 @@ from hemokit.batches import SliceBatches
 from hemokit.checks import HemokitError
 from hemokit.datasets import open_dataset, read_image, read_mask
 from hemokit.datasets.phantom import write_phantom
+from hemokit.equalize import equalize_and_stretch
 from hemokit.labels import CLASSES, LABELS, TWO_CLASSES, seven_way
 from hemokit.slice_cache import LEVELS
 from hemokit.splits import balance
@@ -144,6 +145,18 @@ def test_windows_are_channels(slices):
     assert (alone[0][..., 0] == several[0][..., 1]).all()
 
 
+def test_prepared_before_augmentation(train):
+    """Each image goes through the named function, its mask does not; augmentation comes after it."""
+    plain = everything(SliceBatches(train, **MASK))
+    equalized = everything(SliceBatches(train, prepare="equalize_and_stretch", **MASK))
+    assert all((one == equalize_and_stretch(image)).all() for one, image in zip(equalized[0], plain[0], strict=True))
+    assert (equalized[1] == plain[1]).all() and (equalized[0] != plain[0]).any()
+    options = {"prepare": "equalize_and_stretch", "training": True, "augmentation": Augmentation(brightness=(0.5, 0.5))}
+    batches = SliceBatches(train, **options, **MASK)
+    rows = np.concatenate([batches.rows_of(index) for index in range(len(batches))])
+    np.testing.assert_allclose(everything(batches)[0], equalized[0][rows] / 2, atol=1e-6)
+
+
 def test_epoch_shuffles_and_augments(train):
     """Each epoch holds every row once, in its own order; the same epoch is the same again."""
     batches = SliceBatches(train, **MASK, training=True, seed=3)
@@ -213,10 +226,10 @@ def test_fingerprint_knows_all(train):
         (train, {"windows": ("bone",)}), (train, {"training": False}), (train, {"target": None}),
         (train, {"target": "any"}), (labels, {"target": "any"}), (train, {"target": "class"}),
         (train, {"target": "class", "classes": TWO_CLASSES}), (train.iloc[1:], {}), (train.iloc[::-1], {}),
-        (balance(train), {}),
+        (balance(train), {}), (train, {"prepare": "equalize_and_stretch"}),
     ]:  # fmt: skip
         found.add(SliceBatches(table, **{**options, **changes}).fingerprint)
-    assert len(found) == 16
+    assert len(found) == 17
 
 
 def test_travels_to_other_processes(train):
@@ -413,6 +426,7 @@ def test_hemorrhage_without_a_mask_is_refused(slices):
         ({"windows": ("brian",)}, "brian"),
         ({"windows": ()}, "at least one"),
         ({"windows": 5}, "windows is 5"),
+        ({"prepare": "equalise"}, "prepare is 'equalise'"),
     ],
 )
 def test_wrong_settings(slices, changes, message):

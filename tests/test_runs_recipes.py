@@ -68,6 +68,32 @@ def test_folder_depends_on_settings_data_and_seed():
     assert len({first, *others}) == 4 and first.parent.name == "runs"
 
 
+@pytest.mark.parametrize(
+    "changes, name",
+    [
+        ({}, "unet"),
+        ({"network": "two_branch"}, "two_branch"),
+        ({"network": "unet_plus_plus", "filters": (4, 4, 8)}, "unet_plus_plus"),
+        ({"network": "transfer_unet:VGG16", "filters": (4,) * 5, "frozen": True}, "VGG16_unet"),
+    ],
+)
+def test_network_of_a_recipe(changes, name):
+    """Without a name it is the U-Net, behind a colon stands a backbone, and a frozen one learns nothing itself."""
+    model = recipes.build_network(RECIPE | {"batch_norm": True} | changes, (32, 32, 1))
+    assert model.name == name and model.output_shape == (None, 32, 32, 1)
+    assert all(encoder.trainable is False for encoder in model.layers if encoder.name == "VGG16")
+
+
+def test_unknown_networks_are_refused():
+    """A misspelled network, and one that takes no backbone."""
+    with pytest.raises(HemokitError, match="network is 'unett'"):
+        recipes.build_network(RECIPE | {"network": "unett"}, (32, 32, 1))
+    with pytest.raises(HemokitError, match="'two_branch' takes no backbone"):
+        recipes.build_network(RECIPE | {"network": "two_branch:VGG16"}, (32, 32, 1))
+    with pytest.raises(HemokitError, match="'transfer_unet' needs a backbone"):
+        recipes.build_network(RECIPE | {"network": "transfer_unet"}, (32, 32, 1))
+
+
 def test_folder_with_masks_is_trained_on(folder, capsys):
     """A phantom in DATA is called a phantom, and nothing stands in."""
     data = recipes.choose_data(folder, phantom=PHANTOM, most_patients=11)

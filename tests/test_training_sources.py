@@ -87,6 +87,7 @@ def test_wrong_split_is_refused(table, tmp_path, name):
     [
         ({"target": "any"}, "target of the validation data is 'any', but expected 'mask', as of the training data"),
         ({"image_size": 16}, "image_size of the validation data is 16, but expected 8"),
+        ({"prepare": "equalize_and_stretch"}, "prepare of the validation data is 'equalize_and_stretch', but expected"),
         ({"windows": ("bone",)}, "windows of the validation data is .*bone.* but expected .*brain"),
     ],
 )

@@ -1,7 +1,8 @@
 """What the segmentation lessons share: data to train on, and a run from a recipe, the dict of settings in their text.
 
 A recipe has the keys image_size, windows, filters, batch_norm, loss, learning_rate, schedule, batch_size, epochs,
-train_on, images_an_epoch and augmentation (the last three: see `draw_epoch`; names of `losses` and `augment`).
+train_on, images_an_epoch and augmentation (the last three: see `draw_epoch`; names of `losses` and `augment`). It may
+have network, weights and frozen (see `build_network`), prepare (of `batches.SliceBatches`) and patience (of `fit`).
 """
 
 import hashlib
@@ -13,15 +14,20 @@ from hemokit import augment, losses
 from hemokit.checks import check_choice, problem
 from hemokit.labels import ANY
 from hemokit.leaks import check_no_leakage
+from hemokit.models.transfer import transfer_unet
+from hemokit.models.twobranch import two_branch
 from hemokit.models.unet import unet
+from hemokit.models.unet_plus_plus import unet_plus_plus
 from hemokit.runs.channels import channels_of, windows_for
 from hemokit.runs.judging_facts import Facts, choose_on_validation, write_judged
 from hemokit.runs.lesson_data import LessonData, choose_data
 from hemokit.splits import SPLITS, balance
-from hemokit.training import fit, load, predict
+from hemokit.training import fit, freeze, load, predict
 
 __all__ = [
+    "NETWORKS",
     "LessonData",
+    "build_network",
     "choose_data",
     "draw_epoch",
     "keep_predictions",
@@ -29,6 +35,40 @@ __all__ = [
     "run_folder",
     "train_recipe",
 ]
+
+NETWORKS = {"unet": unet, "two_branch": two_branch, "unet_plus_plus": unet_plus_plus, "transfer_unet": transfer_unet}
+ON_BACKBONES = ("transfer_unet", "unet_plus_plus")
+
+
+def build_network(recipe, input_shape):
+    """Build the network of a recipe.
+
+    Args:
+        recipe: network is a key of `NETWORKS`, alone or with a backbone behind a colon ("transfer_unet:ResNet50",
+            "unet_plus_plus:VGG16"); without that key it is "unet". filters and batch_norm are those of the network (of
+            `transfer_unet` filters alone), weights those of the backbone; frozen=True freezes it.
+        input_shape: (height, width, channels).
+
+    Returns:
+        keras.Model.
+
+    Raises:
+        HemokitError: another network; a backbone too many or too few; as the network's own builder.
+    """
+    name, _, backbone = recipe.get("network", "unet").partition(":")
+    check_choice(name, NETWORKS, "network")
+    if backbone and name not in ON_BACKBONES:
+        raise problem(f"the network {name!r} takes no backbone", "its name alone", f"Leave {backbone!r} out.")
+    if not backbone and name == "transfer_unet":
+        remedy = "Write it behind a colon, as in 'transfer_unet:ResNet50'."
+        raise problem(f"the network {name!r} needs a backbone", "its name", remedy)
+    options = {key: recipe[key] for key in ("filters", "batch_norm") if key in recipe}
+    if backbone:
+        options |= {"backbone": backbone, "weights": recipe.get("weights")}
+    if name == "transfer_unet":
+        options.pop("batch_norm", None)  # its blocks always normalize
+    model = NETWORKS[name](input_shape=input_shape, **options)
+    return freeze(model) if recipe.get("frozen") else model
 
 
 def draw_epoch(train, recipe, *, seed=0):
@@ -90,7 +130,8 @@ def train_recipe(table, name, recipe, *, runs, source, seed=0):
     check_no_leakage(table)
     rows = {part: table[table["split"] == part].reset_index(drop=True) for part in SPLITS}
     windows = recipe_windows(recipe, table)
-    how = {"target": "mask", "windows": windows, **{key: recipe[key] for key in ("image_size", "batch_size")}}
+    how = {key: recipe[key] for key in ("image_size", "batch_size")} | {"prepare": recipe.get("prepare")}
+    how |= {"target": "mask", "windows": windows}
     augmentation = getattr(augment, recipe["augmentation"])
     drawn = draw_epoch(rows["train"], recipe, seed=seed)
     train = slice_pipeline(drawn, training=True, augmentation=augmentation, seed=seed, **how)
@@ -98,7 +139,7 @@ def train_recipe(table, name, recipe, *, runs, source, seed=0):
     run_dir = run_folder(runs, name, recipe, train, validation, seed=seed)
     size = (recipe["image_size"], recipe["image_size"], len(windows))
     fit(
-        lambda: unet(size, filters=recipe["filters"], batch_norm=recipe["batch_norm"]), train, validation,
+        lambda: build_network(recipe, size), train, validation, patience=recipe.get("patience"),
         run_dir=run_dir, epochs=recipe["epochs"], loss=getattr(losses, recipe["loss"]), seed=seed,
         learning_rate=recipe["learning_rate"], schedule=recipe["schedule"],
         metrics=[losses.SoftDice()], monitor="val_dice",

@@ -11,7 +11,7 @@ from hemokit.losses import dice_bce, dice_loss, jaccard_distance, pooled_dice_bc
 from hemokit.windows import NAMED
 
 LOSSES_OF_PIXELS = (dice_bce, dice_loss, jaccard_distance, pooled_dice_bce)
-SAME = ("target", "names", "windows", "image_size")  # what training and validation batches must have in common
+SAME = ("target", "names", "windows", "prepare", "image_size")  # of training and validation alike
 
 
 class Source(NamedTuple):
@@ -146,7 +146,7 @@ def _check_same_kind(train, validation):
             continue  # arrays and sources of Keras do not tell
         one, other = [_windows(of.windows) if name == "windows" else getattr(of, name) for of in (train, validation)]
         if one != other:
-            remedy = "Make both with the same target, classes, windows and image_size."
+            remedy = "Make both with the same target, classes, windows, prepare and image_size."
             raise problem(f"{name} of the validation data is {other!r}", f"{one!r}, as of the training data", remedy)
 
 
