@@ -124,8 +124,8 @@ some = positive.groupby("patient_id").sample(1, random_state=SEED)[:6].reset_ind
 images, masks = slice_pipeline(some, batch_size=6, **how).batches[0]  # (6, size, size, channels)
 
 # %%
-# alt: Six head CT slices of six patients, each with hemorrhage. The true outline, if any is left, is orange. The areas differ:
-# alt: some fill a part of the brain, some are a few pixels.
+# alt: Six head CT slices of six patients, each with hemorrhage. The true outline is orange. The areas
+# alt: differ: some fill a part of the brain, some are a few pixels, and some have vanished.
 axes = plots.montage(images[..., :1], masks=masks[..., 0] > 0, titles=some["slice_id"].tolist())
 axes[0].figure.suptitle(f"Slices with hemorrhage and their masks, {window}, {source}")
 share = masks.mean(axis=(1, 2, 3))
