@@ -1,0 +1,144 @@
+"""What the lessons on losses and networks do more than once: rows before a split, and tables of networks' masks.
+
+`frames` is a dict name of a network -> list of its predictions frames, one for each split that it was trained on, with
+validation and test rows. The splits of one list share no test patient (the folds of one seed do not).
+"""
+
+import numpy as np
+import pandas as pd
+
+from hemokit.evaluation import paper_rows, pixel_roc_points, segmentation_report, show_report
+from hemokit.labels import ANY
+from hemokit.metrics import Counts, dice, sum_counts
+from hemokit.predictions import HISTOGRAMS, NUM_BINS, counts_at
+from hemokit.splits import balance
+from hemokit.thresholds import choose_threshold
+
+SHOWN = ("dice", "iou", "precision", "sensitivity")
+_NAMES = {"background": ("tn", "fp"), "hemorrhage": ("fn", "tp")}
+
+
+def repeat_positives(table, *, seed=0):
+    """Repeat positive slices until there are as many as normal ones, in a table without a split: a mistake to show.
+
+    `splits.balance` refuses that, as the copies of a slice end up on both sides of a split that is made later.
+
+    Args:
+        table: a slice table without the column split.
+        seed: as `splits.balance`.
+
+    Returns:
+        the rows with the column copy.
+    """
+    return balance(table.assign(split="train"), seed=seed).drop(columns="split")
+
+
+def judge_masks(frames, *, source, seed=0):
+    """Score the masks of several networks on their test rows, each at the thresholds of its own validation rows.
+
+    Args:
+        frames: see the module.
+        source: of the data, in words.
+        seed: of the intervals.
+
+    Returns:
+        DataFrame, one row a network: threshold (one for each split, as text); Dice, IoU, precision and sensitivity of
+        all test pixels with intervals by patient, as text; dice_at_half, the Dice at 0.5 without any choice;
+        black_at_half, the part of the slices with hemorrhage in which no pixel reaches 0.5; then n, positives,
+        patients, data, split and seed.
+
+    Raises:
+        HemokitError: as `thresholds.choose_threshold` and `evaluation.segmentation_report`.
+    """
+    return pd.DataFrame({name: _judged(several, source, seed) for name, several in frames.items()}).T
+
+
+def decided(frame):
+    """The test rows of a predictions frame as masks: probabilities 0 and 1, cut at the validation rows' threshold.
+
+    So the test rows of several splits, each with a threshold of its own, can be scored together at 0.5.
+
+    Returns:
+        (predictions frame of the test rows, threshold).
+    """
+    threshold = choose_threshold(frame[frame["split"] == "validation"]).threshold
+    test = frame[frame["split"] == "test"].reset_index(drop=True)
+    counts = counts_at(test, threshold)
+    for column in HISTOGRAMS:
+        below, above = (getattr(counts, name) for name in _NAMES[column])
+        cut = np.zeros((len(test), NUM_BINS), np.int32)
+        cut[:, 0], cut[:, -1] = below, above
+        test[column] = list(cut)
+    return test, threshold
+
+
+def masks_beside_papers(frames, models, *, source, seed=0):
+    """Put what two papers report of their masks beside the same scores here, and beside those of a black picture.
+
+    Args:
+        frames: see the module.
+        models: dict name of a network -> (system, model) as in `evaluation.paper_rows`.
+        source, seed: as `judge_masks`.
+
+    Returns:
+        DataFrame, one row a figure of a paper: network, metric, paper, paper_data, paper_split, here (text, with an
+        interval where `segmentation_report` gives one), always_black (what no pixel at all would get; NaN where that
+        is undefined), n, patients, data, split, seed.
+
+    Raises:
+        HemokitError: as `judge_masks`.
+    """
+    rows = []
+    for name, (system, model) in models.items():
+        figures = paper_rows(system, task="segmentation")
+        figures = figures[figures["model"] == model]
+        test = pd.concat([decided(one)[0] for one in frames[name]], ignore_index=True)
+        raw = pd.concat([one[one["split"] == "test"] for one in frames[name]], ignore_index=True)
+        report = segmentation_report(test, threshold=0.5, seed=seed)
+        report = show_report(report, digits=3).set_index("metric")["estimate"]
+        pooled = sum_counts(counts_at(test, 0.5))
+        here = report.to_dict() | {"macro_f1": f"{_macro_f1(pooled):.3f}", "auroc": f"{_pixel_auroc(raw):.3f}"}
+        black = _of_black(pooled)
+        for one in figures.itertuples():
+            told = {"network": name, "metric": one.metric, "paper": one.value, "paper_data": one.data}
+            told |= {"paper_split": one.split, "here": here[one.metric], "always_black": black.get(one.metric, np.nan)}
+            rows.append(told | _origin(test, source, seed))
+    return pd.DataFrame(rows)
+
+
+def _judged(several, source, seed):
+    cut, thresholds = zip(*(decided(frame) for frame in several), strict=True)
+    test = pd.concat(cut, ignore_index=True)
+    raw = pd.concat([frame[frame["split"] == "test"] for frame in several], ignore_index=True)
+    report = show_report(segmentation_report(test, threshold=0.5, seed=seed)).set_index("metric")["estimate"]
+    counts = counts_at(raw, 0.5)
+    bled = (counts.tp + counts.fn) > 0
+    found = {"threshold": ", ".join(f"{one:.3f}" for one in thresholds)} | {name: report[name] for name in SHOWN}
+    found["dice_at_half"] = round(float(np.nan_to_num(dice(sum_counts(counts)))), 3)
+    found["black_at_half"] = round(float((counts.tp + counts.fp == 0)[bled].mean()), 3)
+    return found | _origin(test, source, seed)
+
+
+def _origin(test, source, seed):
+    told = {"n": len(test), "positives": int(test[ANY].sum()), "patients": test["patient_id"].nunique()}
+    return told | {"data": source, "split": "test, by patient", "seed": seed}
+
+
+def _macro_f1(counts):
+    """The mean of the Dice of hemorrhage and of that of background."""
+    background = Counts(counts.tn, counts.fn, counts.fp, counts.tp)
+    return float((np.nan_to_num(dice(counts)) + dice(background)) / 2)
+
+
+def _pixel_auroc(predictions):
+    points = pixel_roc_points(predictions)
+    return float(np.trapezoid(points["sensitivity"], points["false_positive_rate"]))
+
+
+def _of_black(counts):
+    """The scores of a prediction without a pixel; precision is undefined."""
+    none = 0 * counts.tp
+    black = Counts(none, none, counts.tp + counts.fn, counts.tn + counts.fp)
+    total = sum(counts)
+    scores = {"pixel_accuracy": black.tn / total, "iou": 0.0, "sensitivity": 0.0, "dice": 0.0, "auroc": 0.5}
+    return {name: round(float(value), 4) for name, value in scores.items()} | {"macro_f1": round(_macro_f1(black), 4)}

@@ -1,0 +1,68 @@
+"""Tables of networks' masks: thresholds of each split's own, test rows of several splits scored together."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hemokit.labels import SUBTYPES
+from hemokit.metrics import Counts, dice, pixel_accuracy, sum_counts
+from hemokit.predictions import build_predictions, counts_at
+from hemokit.runs.mask_lessons import decided, judge_masks, masks_beside_papers, repeat_positives
+
+
+def frame(fold, best):
+    """Four patients a part of one slice each; from `best` up a pixel is hemorrhage, in all slices but the last."""
+    parts = []
+    for part in ("validation", "test"):
+        maps = np.tile(np.arange(0.05, 1, 0.1, np.float32), (4, 1)).reshape(4, 2, 5)
+        masks = maps >= best
+        masks[3] = False
+        names = [f"{part}{fold}{number}" for number in range(4)]
+        rows = pd.DataFrame({"dataset": "drawn", "patient_id": names, "scan_id": names, "slice_id": names})
+        rows = rows.assign(slice_index=0, split=part, any=masks.any(axis=(1, 2)).astype(int))
+        parts.append(build_predictions(rows.assign(**dict.fromkeys(SUBTYPES, 0)), maps, masks))
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_decided_keeps_the_counts():
+    """Cut at its own threshold, a frame has at 0.5 the counts that it had there; other rows are gone."""
+    given = frame(0, best=0.7)
+    test, threshold = decided(given)
+    before = counts_at(given[given["split"] == "test"], threshold)
+    assert threshold == pytest.approx(0.75, abs=0.06) and set(test["split"]) == {"test"}
+    for cut in (0.001, 0.5, 1.0):
+        assert all((one == other).all() for one, other in zip(counts_at(test, cut), before, strict=True))
+
+
+def test_several_splits_are_one_score():
+    """Pixels of both splits together, each cut at its own threshold: false ones in the empty slice alone."""
+    frames = {"good": [frame(0, best=0.7), frame(1, best=0.3)]}
+    row = judge_masks(frames, source="drawn").loc["good"]
+    tp, fp = 3 * (3 + 7), 3 + 7
+    assert row["dice"].startswith(f"{2 * tp / (2 * tp + fp):.2f} [")
+    assert (row["n"], row["positives"], row["patients"], row["black_at_half"]) == (8, 6, 8, 0.0)
+    assert row["threshold"].count(",") == 1 and row["data"] == "drawn"
+
+
+def test_papers_and_a_black_picture():
+    """Each figure of the paper has ours and that of no pixel at all beside it."""
+    frames = {"ours": [frame(0, best=0.7)]}
+    board = masks_beside_papers(frames, {"ours": ("twobranch", "two-branch network")}, source="drawn")
+    board = board.set_index("metric")
+    assert board["paper"].to_dict() == {"auroc": 0.98, "iou": 0.56, "pixel_accuracy": 0.9978, "macro_f1": 0.92}
+    pooled = sum_counts(counts_at(decided(frames["ours"][0])[0], 0.5))
+    background = Counts(pooled.tn, pooled.fn, pooled.fp, pooled.tp)
+    assert float(board.loc["macro_f1", "here"]) == pytest.approx((dice(pooled) + dice(background)) / 2, abs=6e-4)
+    assert board.loc["pixel_accuracy", "here"].startswith(f"{pixel_accuracy(pooled):.3f}")
+    truth = (pooled.tp + pooled.fn) / sum(pooled)
+    assert board.loc["pixel_accuracy", "always_black"] == pytest.approx(1 - truth)
+    # Each of the three levels of hemorrhage ties with one of the 31 other pixels, of the empty slice, and 28 lie below.
+    assert float(board.loc["auroc", "here"]) == pytest.approx((28 + 1.5) / 31, abs=6e-4)
+
+
+def test_repeated_positives_have_no_split():
+    """As many rows with hemorrhage as without, and nothing that says that they were split."""
+    table = pd.DataFrame({"slice_id": list("abcdef"), "patient_id": list("pqrstu"), "any": [1, 0, 0, 0, 0, 1]})
+    rows = repeat_positives(table)
+    assert len(rows) == 8 and rows["any"].mean() == 0.5 and "split" not in rows.columns
+    assert set(rows["copy"]) == {0, 1}
