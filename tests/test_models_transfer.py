@@ -376,6 +376,7 @@ def test_unet_lies_over_the_image():
     assert change[3:9, 29:35].mean() > change[27:, :6].mean()
 
 
+@pytest.mark.slow
 def test_unet_learns_while_its_backbone_is_frozen():
     """Frozen, the decoder alone learns; unfrozen, the backbone does. A batch of empty masks is no trouble."""
     keras.utils.set_random_seed(0)

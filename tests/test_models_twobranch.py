@@ -77,6 +77,7 @@ def test_images_and_volumes(shape, options):
     np.testing.assert_allclose(result, 0.02, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_learns_and_is_saved(tmp_path):
     """It learns where the bright square is; its file needs nothing of this package."""
     x = np.zeros((8, 16, 16, 1), np.float32)

@@ -208,6 +208,7 @@ def squares(count=8, size=16):
     return x
 
 
+@pytest.mark.slow
 def test_several_masks_learn_one_truth():
     """The loss is the mean of those of all masks, every mask learns, and metrics look at the last."""
     x = squares()
@@ -241,6 +242,7 @@ def test_one_mask_of_several():
         one_mask(unet((8, 8, 1), **SMALL))
 
 
+@pytest.mark.slow
 def test_several_masks_go_through_a_run(tmp_path):
     """fit trains it, its checkpoint comes back as what it was, and the run's settings name it."""
     x = squares()
