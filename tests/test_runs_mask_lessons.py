@@ -7,7 +7,7 @@ import pytest
 from hemokit.labels import SUBTYPES
 from hemokit.metrics import Counts, dice, pixel_accuracy, sum_counts
 from hemokit.predictions import build_predictions, counts_at
-from hemokit.runs.mask_lessons import decided, judge_masks, masks_beside_papers, repeat_positives
+from hemokit.runs.mask_lessons import both_sides, decided, judge_masks, masks_beside_papers, repeat_positives
 
 
 def frame(fold, best):
@@ -41,6 +41,7 @@ def test_several_splits_are_one_score():
     tp, fp = 3 * (3 + 7), 3 + 7
     assert row["dice"].startswith(f"{2 * tp / (2 * tp + fp):.2f} [")
     assert (row["n"], row["positives"], row["patients"], row["black_at_half"]) == (8, 6, 8, 0.0)
+    assert row["false_alarms"] == 1.0
     assert row["threshold"].count(",") == 1 and row["data"] == "drawn"
 
 
@@ -66,3 +67,12 @@ def test_repeated_positives_have_no_split():
     rows = repeat_positives(table)
     assert len(rows) == 8 and rows["any"].mean() == 0.5 and "split" not in rows.columns
     assert set(rows["copy"]) == {0, 1}
+
+
+def test_both_sides_counts_slices_and_patients():
+    """A copy counts once, a slice without hemorrhage not at all, and a patient beside the slice."""
+    rows = [("p", "p1", 1, "train"), ("p", "p1", 1, "test"), ("p", "p1", 1, "test"), ("p", "p2", 1, "test")]
+    rows += [("q", "q1", 1, "test"), ("p", "p3", 0, "test"), ("q", "q2", 0, "validation")]
+    said = both_sides(pd.DataFrame(rows, columns=["patient_id", "slice_id", "any", "split"]))
+    told = "3 test slices with hemorrhage: 1 have a copy among the training rows"
+    assert said == f"{told}, 2 another slice of their patient"

@@ -33,6 +33,22 @@ def repeat_positives(table, *, seed=0):
     return balance(table.assign(split="train"), seed=seed).drop(columns="split")
 
 
+def both_sides(rows):
+    """Say how many test slices with hemorrhage are trained on as well: themselves, or others of their patients.
+
+    Args:
+        rows: a table with the columns slice_id, patient_id, any and split; copies of a slice count once.
+
+    Returns:
+        one sentence.
+    """
+    train, test = (rows[rows["split"] == part].drop_duplicates("slice_id") for part in ("train", "test"))
+    bled = test[test[ANY] == 1]
+    copies, patients = (int(bled[name].isin(train[name]).sum()) for name in ("slice_id", "patient_id"))
+    told = f"{len(bled)} test slices with hemorrhage: {copies} have a copy among the training rows"
+    return f"{told}, {patients} another slice of their patient"
+
+
 def judge_masks(frames, *, source, seed=0):
     """Score the masks of several networks on their test rows, each at the thresholds of its own validation rows.
 
@@ -44,8 +60,8 @@ def judge_masks(frames, *, source, seed=0):
     Returns:
         DataFrame, one row a network: threshold (one for each split, as text); Dice, IoU, precision and sensitivity of
         all test pixels with intervals by patient, as text; dice_at_half, the Dice at 0.5 without any choice;
-        black_at_half, the part of the slices with hemorrhage in which no pixel reaches 0.5; then n, positives,
-        patients, data, split and seed.
+        black_at_half, the part of the slices with hemorrhage in which no pixel reaches 0.5; false_alarms, the part of
+        the slices without it in which some pixel reaches the threshold; then n, positives, patients, data, split, seed.
 
     Raises:
         HemokitError: as `thresholds.choose_threshold` and `evaluation.segmentation_report`.
@@ -116,6 +132,8 @@ def _judged(several, source, seed):
     found = {"threshold": ", ".join(f"{one:.3f}" for one in thresholds)} | {name: report[name] for name in SHOWN}
     found["dice_at_half"] = round(float(np.nan_to_num(dice(sum_counts(counts)))), 3)
     found["black_at_half"] = round(float((counts.tp + counts.fp == 0)[bled].mean()), 3)
+    called = counts_at(test, 0.5)
+    found["false_alarms"] = round(float((called.fp > 0)[~bled].mean()), 3)
     return found | _origin(test, source, seed)
 
 
