@@ -7,7 +7,8 @@ import pytest
 from hemokit.labels import SUBTYPES
 from hemokit.metrics import Counts, dice, pixel_accuracy, sum_counts
 from hemokit.predictions import build_predictions, counts_at
-from hemokit.runs.mask_lessons import both_sides, decided, judge_masks, masks_beside_papers, repeat_positives
+from hemokit.runs import mask_lessons
+from hemokit.runs.mask_lessons import both_sides, decided, judge_masks, masks_beside_papers, train_networks
 
 
 def frame(fold, best):
@@ -61,12 +62,24 @@ def test_papers_and_a_black_picture():
     assert float(board.loc["auroc", "here"]) == pytest.approx((28 + 1.5) / 31, abs=6e-4)
 
 
-def test_repeated_positives_have_no_split():
-    """As many rows with hemorrhage as without, and nothing that says that they were split."""
-    table = pd.DataFrame({"slice_id": list("abcdef"), "patient_id": list("pqrstu"), "any": [1, 0, 0, 0, 0, 1]})
-    rows = repeat_positives(table)
-    assert len(rows) == 8 and rows["any"].mean() == 0.5 and "split" not in rows.columns
-    assert set(rows["copy"]) == {0, 1}
+def test_networks_are_trained_on_the_same_splits(monkeypatch):
+    """Each network on each fold, in folders with plain names; what comes back is in the order of the folds."""
+    seen = []
+
+    def train(table, name, recipe, **how):
+        seen.append((name, recipe, tuple(table["split"]), how["seed"]))
+        return name, len(seen)
+
+    monkeypatch.setattr(mask_lessons, "train_recipe", train)
+    table = pd.DataFrame({"slice_id": list("abcdefg"), "patient_id": list("pqrstuv"), "any": [1, 0, 1, 0, 1, 0, 1]})
+    how = {"name": "08", "runs": "r", "source": "drawn", "seed": 3}
+    frames, folders = train_networks(table, {"Dice + BCE": 1, "U-Net, b": 2}, folds=[0, 4], **how)
+    assert folders == {"Dice + BCE": ["08_Dice_BCE_fold0", "08_Dice_BCE_fold4"]} | {
+        "U-Net, b": ["08_U_Net_b_fold0", "08_U_Net_b_fold4"]
+    }
+    assert frames == {"Dice + BCE": [1, 3], "U-Net, b": [2, 4]}
+    assert seen[0][2] == seen[1][2] != seen[2][2] == seen[3][2] and seen[0][3] == 3
+    assert train_networks(table, {"one": 1}, **how)[1] == {"one": ["08_one"]}
 
 
 def test_both_sides_counts_slices_and_patients():

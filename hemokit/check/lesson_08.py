@@ -5,7 +5,6 @@ import pandas as pd
 
 from hemokit import splits
 from hemokit.check import Exercise, differs
-from hemokit.runs.mask_lessons import repeat_positives
 
 
 def to_jaccard(dice_loss):
@@ -19,7 +18,7 @@ def rows_to_train(table, seed):
 
 
 def broken_rows_to_train(table, seed):
-    rows = repeat_positives(table, seed=seed)
+    rows = splits.balance(table.assign(split="train"), seed=seed).drop(columns="split")
     part = np.random.default_rng(seed).random(len(rows))
     names = np.select([part < 0.6, part < 0.8], ["train", "validation"], "test")
     return rows.assign(split=names)

@@ -1,8 +1,10 @@
-"""What the lessons on losses and networks do more than once: rows before a split, and tables of networks' masks.
+"""What the lessons on losses and networks do more than once: training on the same splits, and tables of masks.
 
 `frames` is a dict name of a network -> list of its predictions frames, one for each split that it was trained on, with
 validation and test rows. The splits of one list share no test patient (the folds of one seed do not).
 """
+
+import re
 
 import numpy as np
 import pandas as pd
@@ -11,26 +13,37 @@ from hemokit.evaluation import paper_rows, pixel_roc_points, segmentation_report
 from hemokit.labels import ANY
 from hemokit.metrics import Counts, dice, sum_counts
 from hemokit.predictions import HISTOGRAMS, NUM_BINS, counts_at
-from hemokit.splits import balance
+from hemokit.runs.data import with_split
+from hemokit.runs.recipes import train_recipe
 from hemokit.thresholds import choose_threshold
 
 SHOWN = ("dice", "iou", "precision", "sensitivity")
 _NAMES = {"background": ("tn", "fp"), "hemorrhage": ("fn", "tp")}
 
 
-def repeat_positives(table, *, seed=0):
-    """Repeat positive slices until there are as many as normal ones, in a table without a split: a mistake to show.
-
-    `splits.balance` refuses that, as the copies of a slice end up on both sides of a split that is made later.
+def train_networks(table, systems, *, name, folds=None, fractions=(0.6, 0.2, 0.2), runs, source, seed=0):
+    """Train several networks on the same splits of the same patients.
 
     Args:
-        table: a slice table without the column split.
-        seed: as `splits.balance`.
+        table: a slice table with masks.
+        systems: dict name of a network -> its recipe (see `recipes`).
+        name: what the folders of the runs begin with.
+        folds: numbers of folds out of five, see `runs.data.with_split`; None is one split into `fractions`.
+        fractions, runs, source, seed: as `with_split` and `recipes.train_recipe`.
 
     Returns:
-        the rows with the column copy.
+        (frames, folders): dicts name of a network -> a list with one predictions frame, or one folder, for each split.
     """
-    return balance(table.assign(split="train"), seed=seed).drop(columns="split")
+    frames, folders = {one: [] for one in systems}, {one: [] for one in systems}
+    for fold in [None] if folds is None else folds:
+        dealt = with_split(table, fractions=fractions, fold=fold, seed=seed)
+        for one, recipe in systems.items():
+            what = f"{name}_{re.sub('[^A-Za-z0-9]+', '_', one)}" + ("" if fold is None else f"_fold{fold}")
+            print(what.replace("_", " "), flush=True)
+            folder, frame = train_recipe(dealt, what, recipe, runs=runs, source=source, seed=seed)
+            frames[one].append(frame)
+            folders[one].append(folder)
+    return frames, folders
 
 
 def both_sides(rows):

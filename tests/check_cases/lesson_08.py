@@ -5,7 +5,6 @@ import pandas as pd
 
 from check_cases import Case
 from hemokit import splits
-from hemokit.runs.mask_lessons import repeat_positives
 
 
 def split_by_slice(table, seed):
@@ -21,9 +20,9 @@ def not_balanced(table, seed):
 
 def every_part_balanced(table, seed):
     table = splits.split_by_patient(table, fractions=(0.6, 0.2, 0.2), seed=seed)
-    parts = [rows for _, rows in table.groupby("split")]
+    parts = [splits.balance(rows.assign(split="train"), seed=seed) for _, rows in table.groupby("split")]
     return pd.concat(
-        [repeat_positives(rows.drop(columns="split")).assign(split=rows["split"].iloc[0]) for rows in parts]
+        [part.assign(split=name) for part, name in zip(parts, ("test", "train", "validation"), strict=True)]
     )
 
 
