@@ -127,8 +127,8 @@ steps.append(np.stack([stretch(one) for one in steps[1]]))
 outlines = list(masks[places, ..., 0] > 0)
 
 # %%
-# alt: Three slices in three rows: as read, equalized, and then stretched. Equalized, the brain's gray values spread
-# alt: over the whole range, noise is stronger, and the bright bone hardly differs from the hemorrhage beside it.
+# alt: Three slices in three rows: as read, equalized, and then stretched. Equalized, the few gray values of the brain
+# alt: fill most of the range: hemorrhage stands out, and so does the noise. The stretch changes little.
 names = ("as read", "equalized", "and stretched")
 titles = [f"{name}, slice {number}" for name in names for number in range(1, len(places) + 1)]
 shown = list(np.concatenate(steps))
@@ -151,16 +151,17 @@ for image in images[:24, ..., 0]:
     order = np.argsort(image, axis=None)
     before, made = image.ravel()[order], stretch(equalize(image)).ravel()[order]
     ax.plot(before, made, color="C0", alpha=0.5, linewidth=1)
-    after.append(np.interp(0.5, before, made))
+    after.append(np.interp(0.6, before, made))
 ax.set(xlabel="gray as read (0 to 1)", ylabel="gray after equalization and stretch (0 to 1)")
 ax.set_title(f"24 slices at most, {UNET['image_size']} px, {source}")
-print(f"gray 0.5 becomes {min(after):.2f} to {max(after):.2f}, depending on the slice")
+print(f"gray 0.6 becomes {min(after):.2f} to {max(after):.2f}, depending on the slice")
 plt.show()
 
 # %% [markdown]
-# After equalization a gray value is a **rank** in its slice, no density. A slice with a large bleed shows it darker
-# than a slice with a small one, because more pixels share the upper ranks. Good contrast for an eye; an absolute scale
-# lost. All networks of this lesson but one are given such slices, as in the paper, so that they can be compared.
+# After equalization a gray value is a **rank** in its slice, no density: good contrast for an eye, an absolute scale
+# lost. The lines part because slices differ in how much air and bone they have, and how much blood: the larger the
+# bleed, the more pixels share the upper ranks. All networks of this lesson but one are given such slices, as in the
+# paper, so that they can be compared.
 #
 # ## 2 What a loss asks for
 # Before any training: suppose a network **cannot tell blood from brain yet**, and gives every pixel the same
@@ -201,7 +202,8 @@ plt.show()
 # threshold of 0.5 is **black**. That is no bug. It is calibrated ignorance, under imbalance.
 #
 # **Dice** and **Jaccard** ask for overlap, and do not care for the background at all: on a slice with blood, they
-# would rather have everything called blood than nothing. But look at the empty slice: there every false pixel counts.
+# would rather have everything called blood than nothing. But look how little they care, 0.98 instead of 1; and then
+# look at the empty slice, where every false pixel counts.
 #
 # ### Jaccard is Dice in other words
 # **Exercise 1.** Write `to_jaccard`: from the Dice loss of a slice with hemorrhage (1 - Dice) to its Jaccard distance
