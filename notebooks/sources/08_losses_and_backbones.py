@@ -301,8 +301,11 @@ plt.show()
 # %% [markdown]
 # ### The surprise
 # Everybody warns that cross-entropy paints black under imbalance, and recommends Dice. On the phantom, in `quick`, it
-# is the other way round: cross-entropy finds hemorrhage, while Dice and Jaccard give up. (What says your table?) To
-# see why, go back to the network that cannot tell yet, and show it not one slice but a **mix**. Which p costs least?
+# is the other way round: with cross-entropy the network finds some hemorrhage, while with Dice and with Jaccard it
+# gives up (`black_at_half` is 1, and the best of all thresholds does not help). What says your table?
+#
+# To see why, go back to the network that cannot tell yet, and show it not one slice but a **mix** of slices with blood
+# and empty ones. Which p costs least?
 
 # %%
 mixes = {"slices with blood alone": (1, 0), "half and half": (0.5, 0.5), "1 in 6": (1 / 6, 5 / 6)}
@@ -316,7 +319,7 @@ pd.DataFrame(best).T.round(4)
 # Cross-entropy wants the part of pixels that bleed, whatever the mix. Dice and Jaccard **flip**: with blood in every
 # slice, call everything blood (p = 1); as soon as slices are empty, nothing (0.0005 is the lowest that was tried). And
 # black is a trap: against p, an empty slice pushes down with a slope of 100 there, and a slice with blood pulls up
-# with one of 2. Only a network that tells blood from brain gets out, and at the start none does.
+# with one of 2 (Jaccard: 1). Only a network that tells blood from brain gets out, and at the start none does.
 #
 # So it is not the rare pixels that Dice fails on, it is the empty **slices**. Ways out, all in use: more steps, and
 # cross-entropy beside it, which pulls at each pixel by itself; the Dice of a whole batch as one picture, where no
