@@ -474,11 +474,10 @@ models[list(MORE)[-1]] = ("math7243", "ResNet50 U-Net")
 mask_lessons.masks_beside_papers(frames, models, source=source, seed=SEED).set_index("network")
 
 # %% [markdown]
-# Read `always_black` against the papers' pixel accuracies: math7243 trained on slices of another mix, so 0.9894 may be
-# more or less than black there; twobranch's 0.9978 stands beside a data set whose black picture has about as much. A
-# macro F1 has half a point for the background before it begins: 0.92 would be an F1 of about 0.84 of the hemorrhage,
-# which fits an IoU of 0.72, not 0.56. So at least one of the two is a mean of something else. And all of twobranch's
-# test slices had copies in training.
+# Read `always_black` first: where most slices are empty, a pixel accuracy of 0.99 and more is earned by no pixel at
+# all; neither paper says what a black picture gets on its slices. A macro F1 has half a point for the background
+# before it begins: 0.92 would be an F1 of about 0.84 of the hemorrhage, and thus an IoU of 0.72, not 0.56. So the two
+# are not of the same pixels in the same pot. And twobranch's test slices had copies in training (section 4).
 #
 # A score on the phantom is a score on the phantom. What can be taken along from it is the order of the mistakes.
 #
