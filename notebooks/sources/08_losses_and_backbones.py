@@ -377,7 +377,7 @@ print("repaired: ", mask_lessons.both_sides(rows_to_train(data.table, SEED)))
 # %%
 size = UNET["image_size"]
 MORE = {"two branches": BASE | {"network": "two_branch", "filters": (16, 32, 64)}}
-SMALL = {"filters": (64, 32, 16, 16, 8), "images_an_epoch": 400}
+SMALL = {"filters": (64, 32, 16, 16, 8), "images_an_epoch": 240, "batch_size": 16}
 MORE["ResNet50 U-Net, frozen, random weights"] = BASE | FROZEN | SMALL
 if not quick:
     weights = classifiers.imagenet_or_random("ResNet50", (512, 512, 3))
