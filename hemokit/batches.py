@@ -150,14 +150,17 @@ class SliceBatches(keras.utils.PyDataset):
 
     def _pair(self, row, epoch):
         """The image and the mask of one row, as they are in one epoch."""
-        image, mask = self._stored(row)
-        image = image / np.float32(LEVELS)  # division, so that 1 is exactly 1
-        if self.prepare is not None:
-            image = equalize.PREPARATIONS[self.prepare](image)
+        image, mask = self._prepared(row)
         if self.augmentation == augment.NONE:
             return image, mask
         key = (self.seed, epoch, self._ids[row], self._copies[row])
         return augment.augment_pair(image, mask, self.augmentation, key=key)
+
+    def _prepared(self, row):
+        """The image in [0, 1] and the mask of one row, before any augmentation."""
+        image, mask = self._stored(row)
+        image = image / np.float32(LEVELS)  # division, so that 1 is exactly 1
+        return image if self.prepare is None else equalize.PREPARATIONS[self.prepare](image), mask
 
     def _stored(self, row):
         if self._folder is None:

@@ -1,6 +1,6 @@
 """Contrast by histogram: equalization, then a stretch between two percentiles, as the two-branch paper prepares slices.
 
-Both change what a grey value means from slice to slice: after them a value is a rank within its slice and no longer a
+Both change what a gray value means from slice to slice: after them a value is a rank within its slice and no longer a
 density. Use them on images for a network, never before anything that is measured in Hounsfield units.
 """
 
@@ -25,7 +25,7 @@ PREPARATIONS = {"equalize_and_stretch": equalize_and_stretch}  # what `batches.S
 
 
 def equalize(image):
-    """Spread the grey values of an image so that each range of values holds about as many pixels.
+    """Spread the gray values of an image so that each range of values holds about as many pixels.
 
     A value becomes the share of pixels that are not brighter, counted from the darkest value: (c - c0) / (n - c0) with
     c the pixels up to it, c0 those of the darkest value and n all. Each value that occurs is counted by itself, so

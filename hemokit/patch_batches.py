@@ -65,7 +65,7 @@ class PatchBatches(SliceBatches):
         batch_size: patches a batch.
         target: "mask", or None for images alone.
         sampling: for training, a `Sampling`; None takes every patch in each epoch.
-        **options: windows, training, augmentation, seed, cache, progress and those of Keras, as `SliceBatches`.
+        **options: windows, prepare (of the whole slice, before it is cut), training, augmentation, seed, cache, progress and those of Keras, as `SliceBatches`.
 
     Attributes:
         patch, stride: as tuples of two or three numbers.
@@ -138,11 +138,12 @@ class PatchBatches(SliceBatches):
 
     def _changed(self, row, corner, key):
         """The patch of one slice, changed with its surroundings where there is an augmentation."""
-        image, mask = self._stored(row)
+        whole = self.prepare is not None  # it looks at the whole slice; otherwise the patch alone is scaled
+        image, mask = self._prepared(row) if whole else self._stored(row)
         size, still = self._window[1:], self.augmentation == augment.NONE
         around = (0, 0) if still else tuple(int(MARGIN * side) for side in size)
         start, wide = np.subtract(corner, around), tuple(np.add(size, np.multiply(2, around)))
-        image = cut_patch(image, start, wide) / np.float32(LEVELS)
+        image = cut_patch(image, start, wide) / np.float32(1 if whole else LEVELS)
         mask = None if mask is None else cut_patch(mask, start, wide)
         if not still:
             image, mask = augment.augment_pair(image, mask, self.augmentation, key=key)

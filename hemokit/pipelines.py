@@ -46,8 +46,8 @@ def slice_pipeline(
 
 
 def patch_pipeline(
-    table, *, patch=(128, 128), stride=None, image_size=512, batch_size, target="mask", windows=None, training=False,
-    sampling=None, augmentation=None, seed=0, cache=True, progress=None,
+    table, *, patch=(128, 128), stride=None, image_size=512, batch_size, target="mask", windows=None, prepare=None,
+    training=False, sampling=None, augmentation=None, seed=0, cache=True, progress=None,
 ):  # fmt: skip
     """Batches of patches from a table, in 2-D or, with a patch of three sizes, in 3-D.
 
@@ -55,8 +55,8 @@ def patch_pipeline(
     of 512x512. The batches equal those of `PatchBatches`; for epochs see `slice_pipeline`.
 
     Args:
-        table, patch, stride, image_size, batch_size, target, windows, training, sampling, augmentation, seed, cache,
-            progress: as `PatchBatches`.
+        table, patch, stride, image_size, batch_size, target, windows, prepare, training, sampling, augmentation, seed,
+            cache, progress: as `PatchBatches`.
 
     Returns:
         tf.data.Dataset of (images, masks), or of images without a target; its length is known. Its attribute `batches`
@@ -67,8 +67,8 @@ def patch_pipeline(
     """
     batches = PatchBatches(
         table, patch=patch, stride=stride, image_size=image_size, batch_size=batch_size, target=target,
-        windows=windows, training=training, sampling=sampling, augmentation=augmentation, seed=seed, cache=cache,
-        progress=progress,
+        windows=windows, prepare=prepare, training=training, sampling=sampling, augmentation=augmentation, seed=seed,
+        cache=cache, progress=progress,
     )  # fmt: skip
     dataset = pipeline_of(batches)
     dataset.batches = batches

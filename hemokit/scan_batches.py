@@ -53,7 +53,7 @@ class ScanBatches(SliceBatches):
 
     Args:
         table: a slice table whose scans stand one after another, each from the neck upward, as `open_dataset` has them.
-        target, image_size, windows, cache, progress: as `SliceBatches`.
+        target, image_size, windows, prepare, cache, progress: as `SliceBatches`.
 
     Attributes:
         whole_scans: True, which tells `training.predict` that what looks at neighbors may look here.
@@ -64,9 +64,10 @@ class ScanBatches(SliceBatches):
 
     whole_scans = True
 
-    def __init__(self, table, *, target, image_size, windows=None, cache=True, progress=None):
+    def __init__(self, table, *, target, image_size, windows=None, prepare=None, cache=True, progress=None):
         super().__init__(
-            table, target=target, image_size=image_size, batch_size=1, windows=windows, cache=cache, progress=progress
+            table, target=target, image_size=image_size, batch_size=1, windows=windows, prepare=prepare, cache=cache,
+            progress=progress,
         )
         self._scans = rows_of_scans(self.table)
         if not np.array_equal(np.concatenate(self._scans), np.arange(len(self.table))):

@@ -1,4 +1,4 @@
-"""CT windows: which Hounsfield units become black, grey and white.
+"""CT windows: which Hounsfield units become black, gray and white.
 
 A window of level L and width W shows L - W/2 as black and L + W/2 as white (DICOM PS3.3 C.11.2.1.3,
 function LINEAR_EXACT).

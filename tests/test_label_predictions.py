@@ -99,7 +99,7 @@ def test_refusals(table):
     """Other slices, another order, other outputs, other images, and labels that nobody names."""
     model, images = network(7, "softmax"), np.zeros((16, 16, 16, 1), np.float32)
     batches = SliceBatches(table, target="class", **SIZES)
-    grey = np.zeros((16, 16, 16, 3), np.float32)
+    gray = np.zeros((16, 16, 16, 3), np.float32)
     shuffled = SliceBatches(table.assign(split="train"), target="class", training=True, **SIZES)
     for made, pipeline, rows, labels, told in [
         (model, batches, table[::-1], None, "the pipeline has slice '.*' where the table has"),
@@ -108,7 +108,7 @@ def test_refusals(table):
         (model, images, table.head(3), CLASSES, "gives 16 slices or more"),
         (model, images, table, None, "labels is None, and the pipeline names none"),
         (model, images, table, CLASSES[:-1], r"values of the shape \(16, 7\), but expected \(16, 6\), one for each"),
-        (model, grey, table, CLASSES, "images of 16 x 16 x 3, but expected 16 x 16 x 1, which 'functional"),
+        (model, gray, table, CLASSES, "images of 16 x 16 x 3, but expected 16 x 16 x 1, which 'functional"),
         (network(7, "sigmoid"), batches, table, None, "slices sum to .* expected 1, as classes exclude each other"),
         (network(7, None), batches, table, None, "probability holds the value"),
     ]:

@@ -99,8 +99,8 @@ def test_scaling_is_that_of_the_weights(name):
     np.testing.assert_allclose(scaled.predict(given, verbose=0), expected, atol=2e-4)
 
 
-def test_grey_is_repeated(encoder):
-    """A grey image gives what the same image as a composite of three equal windows gives."""
+def test_gray_is_repeated(encoder):
+    """A gray image gives what the same image as a composite of three equal windows gives."""
     color = backbone_encoder(SMALL, (40, 33, 3))
     color.set_weights(encoder.get_weights())
     pairs = zip(encoder.predict(images, verbose=0), color.predict(images.repeat(3, -1), verbose=0), strict=True)

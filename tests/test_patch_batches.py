@@ -76,6 +76,23 @@ def test_patches_are_cut_from_the_slices(train):
     assert (alone[0] == images[:20, ..., :1]).all() and alone.image_shape == (16, 16, 1)
 
 
+def test_prepared_before_it_is_cut(train):
+    """Equalization sees the whole slice: its patches are cut from what it gives, and the fingerprint tells."""
+    batches = PatchBatches(train, **FLAT, prepare="equalize_and_stretch")
+    images = whole(train, 64, prepare="equalize_and_stretch")[0]
+    positions = patch_positions((64, 64), (16, 16), (8, 8))
+    assert (everything(batches)[0] == np.concatenate([cut_patches(one, positions, (16, 16)) for one in images])).all()
+    assert batches.fingerprint != PatchBatches(train, **FLAT).fingerprint
+    assert (everything(batches)[0] != everything(PatchBatches(train, **FLAT))[0]).any()
+
+
+def test_whole_scans_are_prepared_too(slices):
+    """A scan's slices go through the same preparation as those of `SliceBatches`."""
+    how = {"image_size": 40, "prepare": "equalize_and_stretch"}
+    images = np.concatenate([batch[0] for batch in ScanBatches(slices, target="mask", **how)])
+    assert (images == whole(slices, 40, prepare="equalize_and_stretch")[0]).all()
+
+
 def test_volumes_are_neighboring_slices(slices):
     """A patch of three sizes takes its slices from one scan, in order, whatever the order of the table."""
     shuffled = slices.sample(frac=1, random_state=0)

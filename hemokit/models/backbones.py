@@ -3,7 +3,7 @@
 `BACKBONES` is the one place that knows their layers. What differs between them ends here:
 
 - Scaling. An encoder takes images in [0, 1] as all models here do, and brings them to what its weights were trained on.
-- Channels. A grey image is repeated for red, green and blue; a composite of three windows goes in as it is.
+- Channels. A gray image is repeated for red, green and blue; a composite of three windows goes in as it is.
 - Sizes. Image sizes that are no multiple of 32 are filled with black below and at the right, so that level k is exactly
   1 / 2**k of the filled size. Where convolutions are not padded (Xception's first two, most of InceptionResNetV2's),
   the image gets a black margin as wide as what they lose, and each level is cropped to what lies over the image: cell i
@@ -89,7 +89,7 @@ def backbone_encoder(backbone, input_shape, *, weights=None):
     image = keras.Input(input_shape, name="image")
     x = _filled(image, height, width, one.margin)
     if x.shape[-1] == 1:
-        x = keras.layers.Concatenate(name="grey_to_rgb")([x, x, x])
+        x = keras.layers.Concatenate(name="gray_to_rgb")([x, x, x])
     x = _scaled(x, one.scaling)
     network = _application(backbone, x, weights)
     outputs = [_level(network, number, one) for number in range(1, 6)]

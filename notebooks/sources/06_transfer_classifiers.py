@@ -416,11 +416,11 @@ print(f"{number['size']} labeled slices, {number['sum']} of them with hemorrhage
 
 blank = RUNS / "06_blank"
 blank.mkdir(parents=True, exist_ok=True)
-grey = (segmentation["image_size"],) * 2 + (1,)
-unet(grey, filters=segmentation["filters"], batch_norm=True).save(blank / "best.keras")
+gray = (segmentation["image_size"],) * 2 + (1,)
+unet(gray, filters=segmentation["filters"], batch_norm=True).save(blank / "best.keras")
 starts, pairs = {"random": blank, "phantom": begin}, {}
 for name, weights in starts.items():
-    recipe = pretraining.FINE_TUNING | {"image_size": grey[0], "weights": weights}
+    recipe = pretraining.FINE_TUNING | {"image_size": gray[0], "weights": weights}
     _, pairs[f"{name} start, fine-tuned"] = classifiers.train_classifier(
         few, f"06_{name}", recipe, **how
     )

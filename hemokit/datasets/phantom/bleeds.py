@@ -69,7 +69,7 @@ def draw_bleeds(rng, head, subtypes, trauma):
 
 
 def _density(rng, acute, spread, subacute=0.05):
-    """Clotted blood is 50-80 HU; a subacute or anemic bleed comes close to grey matter (Parizel et al. 2001).
+    """Clotted blood is 50-80 HU; a subacute or anemic bleed comes close to gray matter (Parizel et al. 2001).
 
     How often that is so follows who is scanned, as in CT-ICH: patients on the day of a trauma. Of their bleeds the
     subdural ones are most often older than that day, and the epidural ones, which are arterial, hardly ever.

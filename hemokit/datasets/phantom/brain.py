@@ -185,30 +185,30 @@ def _join(distance, whole, seen):
 
 
 def _tissue(canvas, head, spaces):
-    """Density of the tissue itself: grey ribbon and nuclei on white matter; cerebellum and brain stem."""
+    """Density of the tissue itself: gray ribbon and nuclei on white matter; cerebellum and brain stem."""
     texture = spaces.texture
     away = np.maximum(np.abs(spaces.midline), _beyond_callosum(canvas) * -40)
     depth = np.minimum(-spaces.cavity, away)
     sheet = np.maximum(np.abs(texture[..., 0]) * np.float32(GYRUS_MM / 6.3), depth - (11 + 5 * texture[..., 1]))
     ribbon = np.minimum(np.minimum(sheet, depth), np.maximum(spaces.sulci, 0))
-    grey = cover(ribbon - RIBBON_MM, 3.2)
-    _deep_nuclei(canvas, grey)
+    gray = cover(ribbon - RIBBON_MM, 3.2)
+    _deep_nuclei(canvas, gray)
     hind = cover(spaces.tentorium, 2.0) * cover(4 - canvas.y, 4.0)
-    np.maximum(grey, 0.72 * hind * (1 + 0.12 * texture[..., 3]), out=grey)
+    np.maximum(gray, 0.72 * hind * (1 + 0.12 * texture[..., 3]), out=gray)
     for start, end, radii in (((0, 12, -6), (0, 14, -34), (14, 14)), ((0, 14, -34), (0, 19, -60), (12, 8))):
         seen = rod(canvas, start, end, radii)
         if seen is not None:
-            _blend(grey, canvas, seen, 0.42)
-    grey *= np.float32(head.grey_hu - head.white_hu)
-    grey += np.float32(head.white_hu)
-    grey += np.float32(1.0) * texture[..., 3]
+            _blend(gray, canvas, seen, 0.42)
+    gray *= np.float32(head.gray_hu - head.white_hu)
+    gray += np.float32(head.white_hu)
+    gray += np.float32(1.0) * texture[..., 3]
     # Blood in the vessels of the surface: dots of a few HU above the cortex.
     vessels = np.maximum(texture[..., 2] - np.float32(0.9), 0) * cover(ribbon - 2.5, 2.5)
-    grey += np.float32(2.0) * np.minimum(vessels, 1)
-    return grey
+    gray += np.float32(2.0) * np.minimum(vessels, 1)
+    return gray
 
 
-def _deep_nuclei(canvas, grey):
+def _deep_nuclei(canvas, gray):
     for side in (-1, 1):
         for center, semi, amount in (
             ((12, -23, 9), (5, 8, 10), 0.95),
@@ -217,7 +217,7 @@ def _deep_nuclei(canvas, grey):
         ):
             seen = ball(canvas, np.multiply(center, (side, 1, 1)), semi)
             if seen is not None:
-                _blend(grey, canvas, seen, amount)
+                _blend(gray, canvas, seen, amount)
 
 
 def _blend(amount, whole, seen, value):

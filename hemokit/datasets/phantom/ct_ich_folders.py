@@ -39,10 +39,10 @@ def write_jpg_patient(folder, patient_id, *, image_size, seed):
     for name, window in RENDERS.items():
         (place / name).mkdir(parents=True)
         for number, image in enumerate(apply_window(scan.hounsfield, window), start=1):
-            _write_grey(place / name / f"{number}.jpg", image)
+            _write_gray(place / name / f"{number}.jpg", image)
     for number, mask in enumerate(any_mask(scan.masks), start=1):
         if mask.any():
-            _write_grey(place / "brain" / f"{number}_HGE_Seg.jpg", mask)
+            _write_gray(place / "brain" / f"{number}_HGE_Seg.jpg", mask)
     if patient_index(patient_id) == 1:  # the real set lacks one bone render (patient 84, slice 36)
         (place / "bone" / f"{len(scan.hounsfield)}.jpg").unlink()
     return _csv_rows(patient_id, scan)
@@ -111,7 +111,7 @@ def _affine(spacing_mm):
     return np.diag([-columns, rows, slices, 1.0])
 
 
-def _write_grey(path, image):
+def _write_gray(path, image):
     from PIL import Image
 
     pixels = np.rint(np.asarray(image, np.float32) * 255).astype(np.uint8)

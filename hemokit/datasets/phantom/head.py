@@ -31,7 +31,7 @@ class Head(NamedTuple):
     sulcus_mm: float  # half width of a sulcus
     ventricle: float  # width of the ventricles, 1 = young adult
     asymmetry: float
-    grey_hu: float
+    gray_hu: float
     white_hu: float
     plexus_hu: np.ndarray  # (2,) calcified choroid plexus, right and left of the image; 0 = none
     pineal_hu: float
@@ -65,7 +65,7 @@ def draw_head(rng, age_years=None):
         sulcus_mm=(0.06 + 0.17 * adult + 0.75 * old) * rng.lognormal(0, 0.3),
         ventricle=(0.78 + 0.5 * old + 0.08 * adult) * rng.lognormal(0, 0.25),
         asymmetry=rng.normal(0, 0.12),
-        grey_hu=rng.normal(38.8, 0.8) + calibration,
+        gray_hu=rng.normal(38.8, 0.8) + calibration,
         white_hu=rng.normal(28.0, 0.8) + calibration - 2.0 * (age < 1),
         plexus_hu=np.where(rng.random(2) < calcified, rng.uniform(70, 420, 2), 0.0),
         pineal_hu=rng.uniform(60, 260) if rng.random() < calcified else 0.0,

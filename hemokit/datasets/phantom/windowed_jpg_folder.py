@@ -127,7 +127,7 @@ def _render_names(study, k):
 
 
 def _render(hounsfield, name):
-    """One slice as grey values in [0, 1]. The formula behind the real max_contrast_window is not known."""
+    """One slice as gray values in [0, 1]. The formula behind the real max_contrast_window is not known."""
     if RENDERS[name] is not None:
         return apply_window(hounsfield, RENDERS[name])
     levels = np.quantile(hounsfield[hounsfield >= AIR], np.linspace(0, 1, 101)) if (hounsfield >= AIR).any() else [AIR]
@@ -144,7 +144,7 @@ def _odd_size(image, study, k):
 
 
 def _write_colored(path, image):
-    """Write grey values in [0, 1] through matplotlib's `bone` map."""
+    """Write gray values in [0, 1] through matplotlib's `bone` map."""
     from matplotlib import colormaps
     from PIL import Image
 
