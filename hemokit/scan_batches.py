@@ -66,7 +66,13 @@ class ScanBatches(SliceBatches):
 
     def __init__(self, table, *, target, image_size, windows=None, prepare=None, cache=True, progress=None):
         super().__init__(
-            table, target=target, image_size=image_size, batch_size=1, windows=windows, prepare=prepare, cache=cache,
+            table,
+            target=target,
+            image_size=image_size,
+            batch_size=1,
+            windows=windows,
+            prepare=prepare,
+            cache=cache,
             progress=progress,
         )
         self._scans = rows_of_scans(self.table)

@@ -57,14 +57,6 @@ def test_pipelines_of_a_recipe(table):
         patch_recipes.patch_pipelines(table, plain | {"validate_on": "some"})
 
 
-def test_network_of_a_recipe():
-    """A volume's options reach the builder; a misspelled network is refused."""
-    model = patch_recipes.patch_network(VOLUMES, 3)
-    assert model.input_shape == (None, 4, 16, 16, 3) and model.output_shape == (None, 4, 16, 16, 1)
-    with pytest.raises(HemokitError, match="network is 'unetpp'"):
-        patch_recipes.patch_network(RECIPE | {"network": "unetpp"}, 1)
-
-
 def _frame(name, areas, found):
     """Predictions of slices with `areas` true pixels, `found` of them predicted, one patient each."""
     masks = np.arange(64).reshape(1, 8, 8) < np.array(areas).reshape(-1, 1, 1)

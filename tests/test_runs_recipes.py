@@ -84,6 +84,13 @@ def test_network_of_a_recipe(changes, name):
     assert all(encoder.trainable is False for encoder in model.layers if encoder.name == "VGG16")
 
 
+def test_volume_of_a_recipe():
+    """A shape of four numbers gives a 3-D network, and the options of volumes reach its builder."""
+    volume = RECIPE | {"network": "unet_plus_plus", "filters": (4, 4, 8), "halve_slices": 0}
+    added, joined = (recipes.build_network(volume | {"skips": one}, (4, 16, 16, 3)) for one in ("add", "concatenate"))
+    assert added.output_shape == (None, 4, 16, 16, 1) and added.count_params() < joined.count_params()
+
+
 def test_unknown_networks_are_refused():
     """A misspelled network, and one that takes no backbone."""
     with pytest.raises(HemokitError, match="network is 'unett'"):

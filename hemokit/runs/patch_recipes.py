@@ -6,8 +6,7 @@ A recipe has image_size, windows, loss, learning_rate, schedule, batch_size, epo
     patch, stride                 sizes of a crop and its steps, (height, width) or (slices, height, width)
     hard_negatives, negatives     crops without hemorrhage an epoch, see `patch_batches.Sampling`; without both keys an
                                   epoch has every crop
-    network                       as `recipes.build_network`; with what its builder takes of filters, batch_norm,
-                                  weights, skips, halve_slices
+    network and its options       as `recipes.build_network`
     validate_on                   "all" validation scans, or the "positive" ones alone: to watch the training; the
                                   threshold always comes from all
     predict_stride                of the sliding window over whole slices
@@ -15,40 +14,21 @@ A recipe has image_size, windows, loss, learning_rate, schedule, batch_size, epo
 
 import pandas as pd
 
-from hemokit import augment, losses
+from hemokit import augment
 from hemokit.checks import check_choice
 from hemokit.labels import ANY
 from hemokit.leaks import check_no_leakage
 from hemokit.metrics import Counts, dice, precision, sensitivity, sum_counts
 from hemokit.patch_batches import Sampling
 from hemokit.predictions import counts_at
-from hemokit.runs.recipes import NETWORKS, keep_predictions, recipe_windows, run_folder
+from hemokit.runs.recipes import fit_recipe, keep_predictions, recipe_windows
 from hemokit.scan_batches import ScanBatches
 from hemokit.splits import SPLITS
 from hemokit.thresholds import choose_threshold
-from hemokit.training import fit, load, predict
+from hemokit.training import load, predict
 from hemokit.training.sliding_window import SlidingWindow
 
-OPTIONS = ("filters", "batch_norm", "weights", "skips", "halve_slices")  # of a network's builder
 SIZES = ("small", "middle", "large")
-
-
-def patch_network(recipe, channels):
-    """Build the network of a recipe for its patches.
-
-    Args:
-        recipe: see the module.
-        channels: how many windows an image has.
-
-    Returns:
-        keras.Model that takes (batch, *patch, channels).
-
-    Raises:
-        HemokitError: another network; as the network's own builder.
-    """
-    name, _, backbone = recipe["network"].partition(":")
-    options = {key: recipe[key] for key in OPTIONS if key in recipe} | ({"backbone": backbone} if backbone else {})
-    return NETWORKS[check_choice(name, NETWORKS, "network")]((*recipe["patch"], channels), **options)
 
 
 def patch_pipelines(table, recipe, *, seed=0):
@@ -73,7 +53,7 @@ def patch_pipelines(table, recipe, *, seed=0):
         bled = watched.loc[watched[ANY] == 1, "scan_id"]
         watched = watched[watched["scan_id"].isin(bled)].reset_index(drop=True)
     how = {key: recipe[key] for key in ("patch", "image_size", "batch_size")}
-    how["windows"] = recipe_windows(recipe, table)
+    how |= {"windows": recipe_windows(recipe, table), "prepare": recipe.get("prepare")}
     shares = {key: recipe[key] for key in Sampling._fields if key in recipe}
     training = patch_pipeline(
         train, stride=recipe["stride"], training=True, sampling=Sampling(**shares) if shares else None, seed=seed,
@@ -86,7 +66,7 @@ def predict_whole(model, rows, recipe):
     """Predict whole slices with a model of patches; with patches of several slices, scan by scan.
 
     Args:
-        model: of `patch_network`.
+        model: of `recipes.fit_recipe`, loaded.
         rows: a slice table; for patches of several slices as `scan_batches.ScanBatches`.
         recipe: see the module.
 
@@ -98,7 +78,8 @@ def predict_whole(model, rows, recipe):
     """
     from hemokit.batches import SliceBatches
 
-    how = {"target": "mask", "image_size": recipe["image_size"], "windows": recipe_windows(recipe, rows)}
+    how = {"target": "mask", "image_size": recipe["image_size"], "prepare": recipe.get("prepare")}
+    how["windows"] = recipe_windows(recipe, rows)
     size = {"patch": recipe["patch"], "stride": recipe["predict_stride"], "batch_size": 4 * recipe["batch_size"]}
     window = SlidingWindow(model, **size)
     batches = ScanBatches(rows, **how) if window.needs_scans else SliceBatches(rows, batch_size=16, **how)
@@ -120,17 +101,11 @@ def train_patches(table, name, recipe, *, runs, source, seed=0):
         (folder of the run, predictions frame).
 
     Raises:
-        HemokitError: as `patch_pipelines`, `patch_network` and `training.fit`.
+        HemokitError: as `patch_pipelines` and `recipes.fit_recipe`.
     """
     train, validation = patch_pipelines(table, recipe, seed=seed)
-    run_dir = run_folder(runs, name, recipe, train, validation, seed=seed)
-    channels = train.batches.num_channels
-    fit(
-        lambda: patch_network(recipe, channels), train, validation, run_dir=run_dir, epochs=recipe["epochs"],
-        loss=getattr(losses, recipe["loss"]), learning_rate=recipe["learning_rate"], schedule=recipe["schedule"],
-        metrics=[losses.SoftDice()], monitor="val_dice", seed=seed,
-        settings={"system": name, "data": source, **recipe},
-    )  # fmt: skip
+    size = (*recipe["patch"], train.batches.num_channels)
+    run_dir = fit_recipe(name, recipe, size, train, validation, runs=runs, source=source, seed=seed)
     model = load(run_dir)
     frames = [predict_whole(model, table[table["split"] == part].reset_index(drop=True), recipe) for part in SPLITS[1:]]
     predictions = pd.concat(frames, ignore_index=True)

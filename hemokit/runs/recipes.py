@@ -30,6 +30,7 @@ __all__ = [
     "build_network",
     "choose_data",
     "draw_epoch",
+    "fit_recipe",
     "keep_predictions",
     "recipe_windows",
     "run_folder",
@@ -37,6 +38,7 @@ __all__ = [
 ]
 
 NETWORKS = {"unet": unet, "two_branch": two_branch, "unet_plus_plus": unet_plus_plus, "transfer_unet": transfer_unet}
+OPTIONS = ("filters", "batch_norm", "skips", "halve_slices")  # of a network's builder
 ON_BACKBONES = ("transfer_unet", "unet_plus_plus")
 
 
@@ -45,9 +47,10 @@ def build_network(recipe, input_shape):
 
     Args:
         recipe: network is a key of `NETWORKS`, alone or with a backbone behind a colon ("transfer_unet:ResNet50",
-            "unet_plus_plus:VGG16"); without that key it is "unet". filters and batch_norm are those of the network (of
-            `transfer_unet` filters alone), weights those of the backbone; frozen=True freezes it.
-        input_shape: (height, width, channels).
+            "unet_plus_plus:VGG16"); without that key it is "unet". Of `OPTIONS` those that the recipe has go to the
+            network's builder (to `transfer_unet` all but batch_norm); weights are the backbone's, which frozen=True
+            freezes.
+        input_shape: (height, width, channels), or (slices, height, width, channels) for a 3-D network.
 
     Returns:
         keras.Model.
@@ -62,7 +65,7 @@ def build_network(recipe, input_shape):
     if not backbone and name == "transfer_unet":
         remedy = "Write it behind a colon, as in 'transfer_unet:ResNet50'."
         raise problem(f"the network {name!r} needs a backbone", "its name", remedy)
-    options = {key: recipe[key] for key in ("filters", "batch_norm") if key in recipe}
+    options = {key: recipe[key] for key in OPTIONS if key in recipe}
     if backbone:
         options |= {"backbone": backbone, "weights": recipe.get("weights")}
     if name == "transfer_unet":
@@ -136,20 +139,38 @@ def train_recipe(table, name, recipe, *, runs, source, seed=0):
     drawn = draw_epoch(rows["train"], recipe, seed=seed)
     train = slice_pipeline(drawn, training=True, augmentation=augmentation, seed=seed, **how)
     validation = slice_pipeline(rows["validation"], **how)
-    run_dir = run_folder(runs, name, recipe, train, validation, seed=seed)
     size = (recipe["image_size"], recipe["image_size"], len(windows))
-    fit(
-        lambda: build_network(recipe, size), train, validation, patience=recipe.get("patience"),
-        run_dir=run_dir, epochs=recipe["epochs"], loss=getattr(losses, recipe["loss"]), seed=seed,
-        learning_rate=recipe["learning_rate"], schedule=recipe["schedule"],
-        metrics=[losses.SoftDice()], monitor="val_dice",
-        settings={"system": name, "data": source, **recipe},
-    )  # fmt: skip
+    run_dir = fit_recipe(name, recipe, size, train, validation, runs=runs, source=source, seed=seed)
     model = load(run_dir)
     frames = [predict(model, slice_pipeline(rows[part], **how), rows[part]) for part in SPLITS[1:]]
     predictions = pd.concat(frames, ignore_index=True)
     keep_predictions(predictions, run_dir, source=source, seed=seed)
     return run_dir, predictions
+
+
+def fit_recipe(name, recipe, input_shape, train, validation, *, runs, source, seed=0):
+    """Train the network of a recipe in the folder of its run, or find it trained there.
+
+    Args:
+        name, recipe, runs, source, seed: as `train_recipe`.
+        input_shape: as `build_network`.
+        train, validation: pipelines with masks, as `run_folder`.
+
+    Returns:
+        folder of the run.
+
+    Raises:
+        HemokitError: as `build_network` and `training.fit`.
+    """
+    run_dir = run_folder(runs, name, recipe, train, validation, seed=seed)
+    fit(
+        lambda: build_network(recipe, input_shape), train, validation, patience=recipe.get("patience"),
+        run_dir=run_dir, epochs=recipe["epochs"], loss=getattr(losses, recipe["loss"]), seed=seed,
+        learning_rate=recipe["learning_rate"], schedule=recipe["schedule"],
+        metrics=[losses.SoftDice()], monitor="val_dice",
+        settings={"system": name, "data": source, **recipe},
+    )  # fmt: skip
+    return run_dir
 
 
 def keep_predictions(predictions, run_dir, *, source, seed=0):
