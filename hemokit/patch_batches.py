@@ -65,8 +65,8 @@ class PatchBatches(SliceBatches):
         batch_size: patches a batch.
         target: "mask", or None for images alone.
         sampling: for training, a `Sampling`; None takes every patch in each epoch.
-        **options: windows, prepare (of the whole slice, before it is cut), training, augmentation, seed, cache, progress
-            and those of Keras, as `SliceBatches`.
+        **options: windows, prepare (of the whole slice, before it is cut), training, augmentation, seed, cache,
+            progress and those of Keras, as `SliceBatches`.
 
     Attributes:
         patch, stride: as tuples of two or three numbers.

@@ -1,18 +1,46 @@
 """The bytes of a file, bounded: what every format reader starts with."""
 
 import contextlib
+import io
 import os
 import stat
 import threading
 import warnings
+from typing import NamedTuple
 
 from hemokit.checks import HemokitError, problem
 
 _warnings_lock = threading.Lock()
 
 
+class InMemory(NamedTuple):
+    """A file that lies on no disk: `name` (for its ending, and to be named in errors) and `data`, its bytes.
+
+    `image_files`, `read_dicom` and `read_nifti` take it instead of a path. It is no path: a name that came from
+    somebody else can never be opened by mistake.
+    """
+
+    name: str
+    data: bytes
+
+    def __str__(self):
+        return self.name
+
+
+def name_of(path):
+    """The name of a file, as text, for its ending."""
+    return path.name if isinstance(path, InMemory) else os.fspath(path)
+
+
+def open_file(path):
+    """Open a file for reading bytes, wherever it lies."""
+    return io.BytesIO(path.data) if isinstance(path, InMemory) else open(path, "rb")
+
+
 def file_size(path, *, max_bytes):
     """Size in bytes of a regular, non-empty file of at most `max_bytes`; else HemokitError."""
+    if isinstance(path, InMemory):
+        return _checked_size(len(path.data), path, max_bytes)
     try:
         info = os.stat(path)
     except FileNotFoundError as error:
@@ -26,22 +54,26 @@ def file_size(path, *, max_bytes):
     if not stat.S_ISREG(info.st_mode):
         kind = "a folder" if stat.S_ISDIR(info.st_mode) else "no regular file"
         raise problem(f"this is {kind}", "a file to read", "Give the path of one file.", file=path)
-    if info.st_size == 0:
+    return _checked_size(info.st_size, path, max_bytes)
+
+
+def _checked_size(size, path, max_bytes):
+    if size == 0:
         raise problem("the file is empty (0 bytes)", "a file with content", "Download or copy it again.", file=path)
-    if info.st_size > max_bytes:
+    if size > max_bytes:
         raise problem(
-            f"the file has {info.st_size:,} bytes",
+            f"the file has {size:,} bytes",
             f"at most {max_bytes:,} bytes",
             "Is this the right file? If so, raise max_bytes.",
             file=path,
         )
-    return info.st_size
+    return size
 
 
 def read_bytes(path, *, max_bytes):
     """All bytes of a file, as `file_size` allows it."""
     size = file_size(path, max_bytes=max_bytes)
-    with library_errors(path, "reading the file"), open(path, "rb") as stream:
+    with library_errors(path, "reading the file"), open_file(path) as stream:
         data = stream.read(size + 1)
     if len(data) != size:
         raise problem(

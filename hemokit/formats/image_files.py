@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 
 from hemokit.checks import problem
-from hemokit.formats.bounded import file_size, library_errors, read_bytes
+from hemokit.formats.bounded import file_size, library_errors, name_of, open_file, read_bytes
 from hemokit.formats.image_headers import (
     PNG_START,
     check_jpeg_end,
@@ -72,7 +72,7 @@ def read_image_file(path, *, channels=None, max_pixels=MAX_PIXELS):
 def read_image_size(path, *, max_pixels=MAX_PIXELS):
     """(height, width) from the header alone, without decoding; the rest of the file is not checked."""
     size = file_size(path, max_bytes=MAX_BYTES)
-    with library_errors(path, "reading the file"), open(path, "rb") as stream:
+    with library_errors(path, "reading the file"), open_file(path) as stream:
         start = stream.read(2**16)  # nearly always more than enough
     try:
         header = _read_header(start, path, max_pixels)
@@ -105,7 +105,7 @@ def _read_header(data, path, max_pixels):
             "The file is damaged or only named like an image.",
             file=path,
         )
-    extension = os.path.splitext(os.fspath(path))[1].lower()
+    extension = os.path.splitext(name_of(path))[1].lower()
     if _EXTENSIONS.get(extension) != kind:
         raise problem(
             f"the name ends in {extension!r}, but the content is a {kind}",

@@ -29,7 +29,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hemokit.checks import check_choice, problem
-from hemokit.formats.bounded import file_size, library_errors
+from hemokit.formats.bounded import file_size, library_errors, name_of, open_file
 from hemokit.formats.nifti_geometry import MAX_SHEAR_DEGREES, corner_distance, geometry, to_view
 from hemokit.formats.nifti_values import scale, to_hounsfield, to_mask
 
@@ -106,7 +106,7 @@ def check_nifti_size(path, *, max_bytes=MAX_BYTES):
         expected = _announced_bytes(_parse(stream.read(348), path), path, max_bytes)
         packed = isinstance(stream, gzip.GzipFile)
     if packed:
-        with library_errors(path, "reading the end of the file"), open(path, "rb") as stream:
+        with library_errors(path, "reading the end of the file"), open_file(path) as stream:
             stream.seek(-4, os.SEEK_END)
             found = int.from_bytes(stream.read(4), "little")
     if found != expected:
@@ -166,17 +166,17 @@ def check_same_grid(image_path, mask_path, *, assume=None):
 
 
 def _open(path):
-    name = os.fspath(path).lower()
+    name = name_of(path).lower()
     if not name.endswith((".nii", ".nii.gz")):
         raise problem(
             "the name does not say NIfTI", ".nii or .nii.gz", "Rename the file if it is the right one.", file=path
         )
-    with open(path, "rb") as stream:
+    with open_file(path) as stream:
         packed = stream.read(2) == b"\x1f\x8b"
     if packed != name.endswith(".gz"):
         came = "compressed with gzip" if packed else "not compressed with gzip"
         raise problem(f"the content is {came}", "a name that says so (.nii, .nii.gz)", "Rename the file.", file=path)
-    return gzip.open(path) if packed else open(path, "rb")
+    return gzip.open(open_file(path)) if packed else open_file(path)
 
 
 def _read_whole(path, max_bytes):
