@@ -2,10 +2,13 @@
 
 import warnings
 
+import numpy as np
 import pytest
+from malformed import GOOD, READ, write
 
 from hemokit.checks import HemokitError, problem
-from hemokit.formats.bounded import caught_warnings, file_size, library_errors, read_bytes
+from hemokit.formats.bounded import InMemory, caught_warnings, file_size, library_errors, read_bytes
+from hemokit.formats.nifti_files import read_nifti
 
 
 def test_bytes_within_the_limit(tmp_path):
@@ -59,3 +62,23 @@ def test_warnings_of_one_package_are_caught_and_others_given_again():
         warnings.warn_explicit("its own\nwarning", UserWarning, "/lib/pydicom/misc.py", 1)
         warnings.warn_explicit("someone else's", DeprecationWarning, "/lib/other/misc.py", 1)
     assert sentences == ["its own warning"]
+
+
+@pytest.mark.parametrize("kind", ["jpg", "png", "nii", "nii.gz", "dcm"])
+def test_a_file_in_memory_is_read_as_one_on_disk(kind, tmp_path):
+    """Pictures, NIfTI and DICOM come out the same, and damage is told by the file's name."""
+    data = GOOD[kind](np.random.default_rng(0))
+    read = {"nii": read_nifti, "nii.gz": read_nifti}.get(kind, READ[kind])
+    found, wanted = read(InMemory(f"one.{kind}", data)), read(write(tmp_path, kind, data))
+    pixels = (lambda one: one) if kind in ("jpg", "png") else lambda one: one[0]  # of the other two the first field
+    np.testing.assert_array_equal(pixels(found), pixels(wanted))
+    with pytest.raises(HemokitError, match=f"one.{kind}"):
+        read(InMemory(f"one.{kind}", data[:-3]))
+
+
+def test_a_file_in_memory_is_no_path():
+    """Its name can never be opened by mistake; its size is judged as that of any file."""
+    with pytest.raises(TypeError):
+        open(InMemory("/etc/hostname", b"1"))
+    with pytest.raises(HemokitError, match="the file is empty"):
+        file_size(InMemory("a.png", b""), max_bytes=5)

@@ -4,8 +4,8 @@ pydicom parses the file; what it lets pass, or only warns about, is refused here
 the part of the DICOM standard that defines the tags):
 
 - A DICOM file with preamble and "DICM", a CT (Modality), one frame, one sample a pixel, MONOCHROME2,
-  16 bits allocated, uncompressed or RLE. Other compression is refused with its name; so is "deflated",
-  where half a megabyte can unpack to gigabytes.
+  16 bits allocated, uncompressed or compressed as `dicom_compressed` reads it. Other compression is refused with
+  its name; so is "deflated", where half a megabyte can unpack to gigabytes.
 - RescaleSlope and RescaleIntercept must be there (PS3.3 C.11.1): hounsfield = slope x stored + intercept,
   each file by its own pair. The slope is above 0 and at most 10, RescaleType is HU where it is given, and
   the two must be able to express -900 to 1000 HU; so a lost intercept is found.
@@ -25,14 +25,14 @@ import io
 import numpy as np
 
 from hemokit.checks import problem
-from hemokit.formats.bounded import caught_warnings, file_size, library_errors, read_bytes
+from hemokit.formats.bounded import caught_warnings, file_size, library_errors, open_file, read_bytes
+from hemokit.formats.dicom_compressed import COMPRESSED, unpacked
 from hemokit.formats.dicom_header import TAGS, check_layout, integer, read_facts, stored_range
 
 MAX_BYTES = 2**24  # twice the largest slice that is read
 MAX_PIXELS = 2**22  # 2048 x 2048
-_MAX_PACKED_PIXELS = 2**20  # RLE unpacks up to 64 bytes from one
+_MAX_PACKED_PIXELS = 2**20  # RLE unpacks up to 64 bytes from one, JPEG 2000 thousands
 _UNCOMPRESSED = {"1.2.840.10008.1.2": "<", "1.2.840.10008.1.2.1": "<", "1.2.840.10008.1.2.2": ">"}
-_RLE = "1.2.840.10008.1.2.5"
 
 
 class _Stream(io.BytesIO):
@@ -59,6 +59,24 @@ def read_dicom(path, *, max_bytes=MAX_BYTES):
     Raises:
         HemokitError: anything that breaks the rules of this module.
     """
+    facts, stored = read_stored(path, max_bytes=max_bytes)
+    hounsfield = stored.astype(np.float32) * np.float32(facts.slope) + np.float32(facts.intercept)
+    return facts._replace(hounsfield=hounsfield)
+
+
+def read_stored(path, *, max_bytes=MAX_BYTES):
+    """Read one CT slice as the whole numbers that it was stored as: hounsfield = slope x stored + intercept.
+
+    Args:
+        path, max_bytes: as `read_dicom`.
+
+    Returns:
+        (DicomSlice without its hounsfield, int32 array (height, width)). The numbers fit into 16 bits, signed or not;
+        the 12-bit quirk is repaired in them.
+
+    Raises:
+        HemokitError: as `read_dicom`.
+    """
     file_size(path, max_bytes=max_bytes)
     syntax = _transfer_syntax(path)
     stream = _Stream(read_bytes(path, max_bytes=max_bytes))
@@ -70,8 +88,7 @@ def read_dicom(path, *, max_bytes=MAX_BYTES):
     if facts.repaired:
         stored = stored + 1000
         stored[stored >= 4096] -= 4096
-    hounsfield = stored.astype(np.float32) * np.float32(facts.slope) + np.float32(facts.intercept)
-    return facts._replace(hounsfield=hounsfield, constant=bool(stored.min() == stored.max()))
+    return facts._replace(constant=bool(stored.min() == stored.max())), stored
 
 
 def read_dicom_header(path):
@@ -82,7 +99,7 @@ def read_dicom_header(path):
     """
     size = file_size(path, max_bytes=MAX_BYTES)
     syntax = _transfer_syntax(path)
-    with library_errors(path, "reading the file"), open(path, "rb") as stream:
+    with library_errors(path, "reading the file"), open_file(path) as stream:
         dataset = _parse(stream, path, TAGS, stop_before_pixels=True)
         start = stream.tell()
     facts = _check(dataset, syntax, path)
@@ -96,11 +113,12 @@ def read_dicom_header(path):
 def _transfer_syntax(path):
     """The file's transfer syntax, read before anything else because "deflated" must not be unpacked."""
     from pydicom.errors import InvalidDicomError
-    from pydicom.filereader import read_file_meta_info
+    from pydicom.filereader import _read_file_meta_info, read_preamble  # the public one takes paths alone
 
-    with library_errors(path, "reading the DICOM preamble"), caught_warnings("pydicom"):
+    with library_errors(path, "reading the DICOM preamble"), caught_warnings("pydicom"), open_file(path) as stream:
         try:
-            meta = read_file_meta_info(path)
+            read_preamble(stream, False)
+            meta = _read_file_meta_info(stream)
         except InvalidDicomError as error:
             raise problem(
                 "there is no 'DICM' after the first 128 bytes",
@@ -109,7 +127,7 @@ def _transfer_syntax(path):
                 file=path,
             ) from error
         syntax = str(meta.get("TransferSyntaxUID", ""))
-    if syntax in _UNCOMPRESSED or syntax == _RLE:
+    if syntax in _UNCOMPRESSED or syntax in COMPRESSED:
         return syntax
     from pydicom.uid import UID_dictionary
 
@@ -117,8 +135,8 @@ def _transfer_syntax(path):
     came = f"the transfer syntax is {syntax} ({name})" if syntax else "there is no transfer syntax"
     raise problem(
         came,
-        "uncompressed pixels or RLE",
-        "Decompress the file first, for example with `dcmdjpeg`, `dcmconv` or `pydicom decompress`.",
+        "uncompressed pixels, RLE, or JPEG, JPEG-LS or JPEG 2000 of more than 8 bits",
+        "Convert the file first, for example with `dcmconv` or `gdcmconv`.",
         file=path,
     )
 
@@ -160,8 +178,8 @@ def _stored_values(dataset, syntax, path):
     if raw is None:
         raise problem("there is no PixelData", "the pixels of a slice", "Download or export it again.", file=path)
     expected = 2 * shape[0] * shape[1]
-    if syntax == _RLE:
-        raw = _unpack_rle(dataset, raw, expected, path)
+    if syntax in COMPRESSED:
+        raw = unpacked(dataset, syntax, shape, path)
         dtype = dtype.newbyteorder("<")
     else:
         dtype = dtype.newbyteorder(_UNCOMPRESSED[syntax])
@@ -177,18 +195,6 @@ def _stored_values(dataset, syntax, path):
             file=path,
         )
     return stored
-
-
-def _unpack_rle(dataset, raw, expected, path):
-    if len(raw) > 1.1 * expected + 1024:
-        raise problem(
-            f"{len(raw):,} bytes of RLE", f"no more than {expected:,} and a little", "Export again.", file=path
-        )
-    with library_errors(path, "unpacking the RLE pixels"), caught_warnings("pydicom") as sentences:
-        pixels = dataset.pixel_array
-    if sentences:
-        raise problem(f"pydicom warns: {sentences[0]}", "an intact file", "Export the file again.", file=path)
-    return pixels.astype(pixels.dtype.newbyteorder("<")).tobytes()
 
 
 def _cut(path, came):

@@ -29,7 +29,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hemokit.checks import check_choice, problem
-from hemokit.formats.bounded import file_size, library_errors, name_of, open_file
+from hemokit.formats.bounded import InMemory, file_size, library_errors, name_of, open_file
 from hemokit.formats.nifti_geometry import MAX_SHEAR_DEGREES, corner_distance, geometry, to_view
 from hemokit.formats.nifti_values import scale, to_hounsfield, to_mask
 
@@ -176,7 +176,9 @@ def _open(path):
     if packed != name.endswith(".gz"):
         came = "compressed with gzip" if packed else "not compressed with gzip"
         raise problem(f"the content is {came}", "a name that says so (.nii, .nii.gz)", "Rename the file.", file=path)
-    return gzip.open(open_file(path)) if packed else open_file(path)
+    if not packed:
+        return open_file(path)
+    return gzip.open(open_file(path) if isinstance(path, InMemory) else path)
 
 
 def _read_whole(path, max_bytes):
