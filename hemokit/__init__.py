@@ -2,15 +2,16 @@
 
 Reading order is import order; a module imports only what stands above it:
 
-ground      checks, files, labels, windows, equalize, progress
+ground      checks, files, labels, windows, equalize, progress, processes
 formats     one file of one kind -> an array or a table, or one clear error
-floor 1     tables, polygons, polygon_labels, masks, patches, metrics, manifests, leaks, splits
+floor 1     tables, polygons, polygon_labels, masks, patches, metrics, manifests, checksums, leaks,
+            splits
 datasets    one folder -> the slice table (one row = one slice); and the phantom
 judging     predictions, exact_search, thresholds, evaluation, plots
 learning    augment, slice_cache, baselines (scikit-learn, XGBoost), targets, batches, scan_batches,
             patch_batches, pipelines; losses, models (keras.ops alone: on any Keras backend)
 running     training (a package: fit, predict, load), gradcam
-doors       checksums, integrity, fetch (`hemokit data`); check (the exercises); course (`hemokit run`);
+doors       integrity, fetch, prepare (`hemokit data`); check (the exercises); course (`hemokit run`);
             doctor; runs (what `hemokit train | predict | evaluate` do); cli (the command line); __main__
 
 `import hemokit` itself imports nothing.

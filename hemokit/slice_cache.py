@@ -4,7 +4,7 @@
     images, masks, shapes = open_slices(folder)
 
 The folder's name is a hash of everything that its content depends on: the bytes of every file involved (their names,
-sizes and dates are not trusted), the polygons, the parameters, the code of the modules that read, and the versions of
+sizes and dates are not trusted; of a prepared store, the checksums that it keeps), the polygons, the parameters, the code of the modules that read, and the versions of
 the libraries that decode. So what was made from other data or by other code is never found. What is random
 (augmentation) is never kept.
 """
@@ -37,7 +37,7 @@ LEVELS = 65535  # images are kept as whole numbers from 0 to this: at most 0.000
 _HERE = Path(__file__).parent
 # Whatever decides how a file becomes an image or a mask; a change in any of them makes every cache anew.
 SOURCES = ("windows.py", "polygons.py", "labels.py", "slice_cache.py", "formats/*.py", "datasets/*.py")
-LIBRARIES = ("numpy", "opencv-python-headless", "pillow", "nibabel", "pydicom", "matplotlib")
+LIBRARIES = ("numpy", "opencv-python-headless", "pillow", "nibabel", "pydicom", "matplotlib", "numcodecs")
 _ARRAYS = ("images.npy", "masks.npy", "shapes.npy")
 _FACTS = "facts.json"
 
@@ -94,10 +94,14 @@ def cached_slices(table, *, image_size, windows=None, masks=False, progress=None
 
 
 def content_key(table, *, image_size, windows=None, masks=False):
-    """64 hex digits that change with whatever the prepared slices of a table depend on; all files are read."""
+    """64 hex digits that change with whatever the prepared slices of a table depend on; all files are read (not stores)."""
     digests, rows = {}, []
     for row in unique_slices(table).to_dict("records"):
         paths = files_of(row, windows=windows, masks=masks)
+        recorded = getattr(READERS[row["dataset"]], "recorded_digest", None)
+        if recorded is not None:  # of a store, whose every slice is compared with its checksum when it is read
+            rows.append([row["dataset"], row["slice_id"], int(row["slice_index"]), int(row[ANY]), recorded(row), None])
+            continue
         digests |= {path: _digest_of(path) for path in paths if path not in digests}
         place = None if pd.isna(row["slice_index"]) else int(row["slice_index"])
         drawn = _polygons(row) if masks else None

@@ -11,16 +11,17 @@ PACKAGE = Path(__file__).parent.parent / "hemokit"
 
 # Reading order. A package (formats, datasets, check, course) is one entry: its own modules may import each other.
 ORDER = (
-    *("checks", "files", "labels", "windows", "equalize", "progress"),  # ground
+    *("checks", "files", "labels", "windows", "equalize", "progress", "processes"),  # ground
     "formats",
-    *("tables", "polygons", "polygon_labels", "masks", "patches", "metrics", "manifests", "leaks", "splits"),  # floor 1
+    *("tables", "polygons", "polygon_labels", "masks", "patches", "metrics", "manifests", "checksums"),
+    *("leaks", "splits"),  # floor 1
     "datasets",
     *("predictions", "exact_search", "thresholds", "evaluation", "plots"),  # judging
     *("augment", "slice_cache", "baselines", "targets"),  # learning
     *("batches", "scan_batches", "patch_batches", "pipelines"),
     *("losses", "models"),
     *("training", "gradcam"),  # running
-    *("checksums", "integrity", "fetch", "check", "course", "doctor", "runs", "cli", "__main__"),  # doors
+    *("integrity", "fetch", "prepare", "check", "course", "doctor", "runs", "cli", "__main__"),  # doors
 )
 # Keras runs on several backends; TensorFlow is one of them, and is needed for its input pipelines and strategies alone.
 FRAMEWORKS = {"tensorflow", "keras", "tf_keras", "torch", "jax"}

@@ -27,12 +27,12 @@ def workers(num_jobs, dask_client=None, shared=()):
             yield
         return
     with contextlib.ExitStack() as stack:
-        client = stack.enter_context(_client(dask_client))
+        client = stack.enter_context(client_of(dask_client))
         stack.enter_context(joblib.parallel_config("dask", client=client, scatter=list(shared)))
         yield
 
 
-def _client(client):
+def client_of(client):
     """A Dask client as a context: that of a scheduler's address is closed at the end, one that was given is not."""
     try:
         from distributed import Client

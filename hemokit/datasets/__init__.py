@@ -11,14 +11,17 @@ import numpy as np
 import pandas as pd
 
 from hemokit.checks import check_choice, check_columns, problem
-from hemokit.datasets import ct_ich_jpg, ct_ich_nifti, rsna, windowed_jpg
+from hemokit.datasets import ct_ich_jpg, ct_ich_nifti, hemokit_store, rsna, windowed_jpg
 from hemokit.datasets.paths import existing_folder, told_if_unreadable
 from hemokit.labels import ANY
 from hemokit.manifests import read_manifest
 from hemokit.windows import Window, stack_windows
 
-READERS = {"ct_ich_jpg": ct_ich_jpg, "ct_ich_nifti": ct_ich_nifti, "rsna": rsna, "windowed_jpg": windowed_jpg}
-HOUNSFIELD = ("ct_ich_nifti", "rsna")  # the layouts that hold Hounsfield units
+READERS = {
+    "ct_ich_jpg": ct_ich_jpg, "ct_ich_nifti": ct_ich_nifti, "rsna": rsna, "windowed_jpg": windowed_jpg,
+    "hemokit_store": hemokit_store,
+}  # fmt: skip
+HOUNSFIELD = ("ct_ich_nifti", "rsna", "hemokit_store")  # the layouts that hold Hounsfield units
 
 
 def open_dataset(root, name=None, **options):

@@ -63,6 +63,12 @@ def read_table(root, *, headers=None, check_pixels=False, workers=1, progress=No
     )
 
 
+def listed_files(root):
+    """The DICOM files that `read_table` reads, those that the CSV lists: dict slice_id -> path, sorted."""
+    labels, bad = read_rsna_labels(root / CSV)[0].index, known_bad(NAME)
+    return {name: path for name, path in _list_files(root / IMAGES)[0].items() if name in labels and name not in bad}
+
+
 def _list_files(folder):
     """dict slice_id -> path of all DICOM files, sorted; and the number of other files."""
     found, other = {}, 0

@@ -2,8 +2,6 @@
 
 import math
 import os
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 
 import pandas as pd
 
@@ -12,6 +10,7 @@ from hemokit.datasets.paths import path_of
 from hemokit.files import write_whole
 from hemokit.formats.csv_files import flag_column, float_column, integer_column, read_csv
 from hemokit.formats.dicom_files import read_dicom, read_dicom_header
+from hemokit.processes import process_pool
 from hemokit.progress import progress_bar
 
 # bytes and modified_us tell whether a kept row is still about the file on disk
@@ -66,7 +65,7 @@ def _read_all(paths, check_pixels, workers, progress):
     bar = {"total": len(jobs), "description": "reading DICOM headers", "progress": progress}
     if workers == 1 or len(jobs) < _PROCESSES_FROM:
         return list(progress_bar(map(_read_one, jobs), **bar))
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with process_pool(workers) as pool:
         return list(progress_bar(pool.map(_read_one, jobs, chunksize=200), **bar))
 
 
