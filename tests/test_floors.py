@@ -20,18 +20,18 @@ ORDER = (
     *("augment", "slice_cache", "baselines", "targets"),  # learning
     *("batches", "scan_batches", "patch_batches", "pipelines"),
     *("losses", "models"),
-    *("training", "gradcam"),  # running
+    *("training", "gradcam", "export"),  # running
     *("integrity", "fetch", "prepare", "check", "course", "doctor", "runs", "cli", "__main__"),  # doors
 )
 # Keras runs on several backends; TensorFlow is one of them, and is needed for its input pipelines and strategies alone.
 FRAMEWORKS = {"tensorflow", "keras", "tf_keras", "torch", "jax"}
 MAY_IMPORT = {
-    "keras": {"batches", "pipelines", "losses", "models", "training", "gradcam"},
-    "tensorflow": {"pipelines", "training", "gradcam"},
+    "keras": {"batches", "pipelines", "losses", "models", "training", "gradcam", "export"},
+    "tensorflow": {"pipelines", "training", "gradcam", "export"},
     "jax": {"gradcam"},  # a gradient is what keras.ops does not have
     "torch": {"gradcam"},
 }
-INSIDE_FUNCTIONS = ("training", "gradcam")  # where a framework that may not be installed is imported when it is used
+INSIDE_FUNCTIONS = ("training", "gradcam", "export")  # where a framework that may not be installed is imported when it is used
 
 
 def modules():
