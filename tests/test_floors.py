@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "jax": {"gradcam"},  # a gradient is what keras.ops does not have
     "torch": {"gradcam"},
 }
-INSIDE_FUNCTIONS = ("training", "gradcam", "export")  # where a framework that may not be installed is imported when it is used
+INSIDE_FUNCTIONS = ("training", "gradcam", "export")  # where a framework is imported when it is used
 
 
 def modules():

@@ -1,4 +1,4 @@
-"""`load_exported`: an exported model, checked before anything opens it, as one function from images to probabilities."""
+"""`load_exported`: an exported model, checked before anything opens it, as a function of images."""
 
 import hashlib
 import os
