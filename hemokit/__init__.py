@@ -12,7 +12,8 @@ learning    augment, slice_cache, baselines (scikit-learn, XGBoost), targets, ba
             patch_batches, pipelines; losses, models (keras.ops alone: on any Keras backend)
 running     training (a package: fit, predict, load), gradcam, export (and running what was exported)
 doors       integrity, fetch, prepare (`hemokit data`); check (the exercises); course (`hemokit run`);
-            doctor; runs (what `hemokit train | predict | evaluate` do); cli (the command line); __main__
+            doctor; runs (what `hemokit train | predict | evaluate` do); demo (the web page);
+            cli (the command line); __main__
 
 `import hemokit` itself imports nothing.
 """

@@ -21,7 +21,7 @@ ORDER = (
     *("batches", "scan_batches", "patch_batches", "pipelines"),
     *("losses", "models"),
     *("training", "gradcam", "export"),  # running
-    *("integrity", "fetch", "prepare", "check", "course", "doctor", "runs", "cli", "__main__"),  # doors
+    *("integrity", "fetch", "prepare", "check", "course", "doctor", "runs", "demo", "cli", "__main__"),  # doors
 )
 # Keras runs on several backends; TensorFlow is one of them, and is needed for its input pipelines and strategies alone.
 FRAMEWORKS = {"tensorflow", "keras", "tf_keras", "torch", "jax"}

@@ -1,0 +1,137 @@
+"""What the page gets for a file: per slice a picture, a map of the probability and a few figures, as one block of bytes.
+
+An answer is made from its request alone. Nothing of it is kept: no file, no global, no session.
+"""
+
+import json
+import zlib
+from typing import NamedTuple
+
+import numpy as np
+
+from hemokit.checks import problem
+from hemokit.demo.squares import from_square, in_steps, to_square
+from hemokit.predictions import NOTICE
+from hemokit.windows import apply_window, stack_windows
+
+BATCH = 8  # slices that go through the model at once
+
+
+class Answer(NamedTuple):
+    """What a model says of an upload.
+
+    Attributes:
+        pictures: uint8 (slices, height, width), as they are shown.
+        maps: uint16 (slices, height, width), the probability in thousandths; None of a model without masks.
+        outputs: float (slices, labels): the highest probability of a pixel, or the model's outputs.
+        spacing_mm: (slice, row, column), None where unknown.
+        notes: sentences to be read beside it.
+    """
+
+    pictures: np.ndarray
+    maps: np.ndarray | None
+    outputs: np.ndarray
+    spacing_mm: tuple
+    notes: tuple
+
+
+def images_of(model, upload, numbers):
+    """Some slices as the model takes them: float32 (len(numbers), size, size, channels).
+
+    Raises:
+        HemokitError: a picture for a model of several windows, Hounsfield units for a model of pictures.
+    """
+    check_windows(model, upload)
+    return np.stack([to_square(_channels(model, upload, number), model.image_size) for number in numbers])
+
+
+def check_windows(model, upload):
+    """Raise HemokitError unless an upload can be shown through the windows of a model."""
+    several = len(set(model.windows)) > 1
+    if upload.kind == "picture" and several:
+        came = "a picture came, which was saved through one window"
+        expected = f"Hounsfield units, because this model sees {len(set(model.windows))} windows"
+        raise problem(came, expected, "Give the NIfTI or DICOM file, or start the demo with a model of one window.")
+    if upload.kind != "picture" and None in model.windows:
+        came = f"Hounsfield units came ({upload.kind})"
+        raise problem(came, "a picture: what window this model was trained through is not known", "Give a JPG or PNG.")
+
+
+def answer(model, upload):
+    """Let a model look at all slices of an upload.
+
+    Args:
+        model: `models.Model`.
+        upload: `uploads.Upload`.
+
+    Returns:
+        `Answer`.
+
+    Raises:
+        HemokitError: as `images_of`.
+    """
+    shape = upload.values.shape
+    maps = np.empty(shape, np.uint16) if model.makes_masks else None
+    outputs = []
+    for first in range(0, len(upload.values), BATCH):
+        numbers = range(first, min(first + BATCH, shape[0]))
+        found = model.probabilities(images_of(model, upload, numbers))
+        for number, one in zip(numbers, found, strict=True):
+            if maps is None:
+                outputs.append(one)
+                continue
+            heights = from_square(one[..., 0], shape[1:])
+            maps[number] = in_steps(heights)
+            outputs.append([heights.max()])
+    notes = (*upload.notes, *_about_windows(model, upload))
+    return Answer(_pictures(model, upload), maps, np.array(outputs, float), upload.spacing_mm, notes)
+
+
+def packed(found, model):
+    """An answer as gzipped bytes, piece by piece: 4 bytes (length of the JSON, little-endian), JSON, pictures, maps.
+
+    Args:
+        found: `Answer`.
+        model: `models.Model`, for the names of its outputs.
+
+    Yields:
+        bytes. The maps are uint16, little-endian; where there are none, the JSON says so.
+    """
+    slices, height, width = found.pictures.shape
+    told = {
+        "slices": slices, "height": height, "width": width, "maps": found.maps is not None,
+        "outputs": found.outputs.round(4).tolist(), "labels": list(model.labels), "spacing_mm": found.spacing_mm,
+        "notes": list(found.notes), "notice": NOTICE,
+    }  # fmt: skip
+    head = json.dumps(told).encode()
+    packer = zlib.compressobj(1, wbits=31)
+    yield packer.compress(len(head).to_bytes(4, "little") + head)
+    for arrays in (found.pictures, found.maps):
+        for one in () if arrays is None else arrays:
+            yield packer.compress(np.ascontiguousarray(one.astype(one.dtype.newbyteorder("<"))).tobytes())
+    yield packer.flush()
+
+
+def _channels(model, upload, number):
+    """One slice as float32 (height, width, channels) in [0, 1]."""
+    one = upload.values[number]
+    if upload.kind == "picture":
+        return np.repeat(one[..., np.newaxis], len(model.windows), axis=-1)
+    return stack_windows(one, model.windows)
+
+
+def _pictures(model, upload):
+    shown = upload.values if upload.kind == "picture" else apply_window(upload.values, model.windows[0])
+    return np.rint(shown * 255).astype(np.uint8)
+
+
+def _about_windows(model, upload):
+    if upload.kind != "picture":
+        return ()
+    window = model.windows[0]
+    if window is None:
+        return (f"{model.window_words}: a picture of another kind gives a mask that means nothing.",)
+    return (
+        f"A picture does not say its window: this one is taken to show {model.window_words}, as the model was "
+        "trained. Saved through another window, it gives a mask that means nothing.",
+    )
