@@ -42,6 +42,7 @@ def demo(
         return
     try:
         from hemokit.demo import open_model
+        from hemokit.demo.examples import draw_all
         from hemokit.demo.server import build_server
     except ModuleNotFoundError as error:
         remedy = "Install them: pip install 'hemokit[deploy]'."
@@ -54,6 +55,7 @@ def demo(
     if host not in ("127.0.0.1", "localhost", "::1"):
         print("Warning: whoever reaches this machine reaches the page; files travel to it unencrypted.")
     print(f"The page: {address}  (Ctrl-C ends it) {NOTICE}", flush=True)
+    draw_all()
     if browser:
         threading.Timer(0.5, webbrowser.open, (address,)).start()
     server.run()

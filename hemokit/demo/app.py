@@ -4,6 +4,8 @@ A file comes as the body of a request, its name in the header X-File-Name; a for
 """
 
 import logging
+import os
+import threading
 from urllib.parse import unquote
 
 from flask import Flask, Response, abort, jsonify, request
@@ -31,6 +33,7 @@ HEADERS = {
     "Cache-Control": "no-store",
     "X-Notice": NOTICE,
 }
+WORKERS = max(2, os.cpu_count() or 2)  # files that are computed at once
 LOCAL = {"localhost", "127.0.0.1", "[::1]"}
 log = logging.getLogger("hemokit.demo")
 
@@ -113,27 +116,30 @@ def _add_facts(app, model, max_bytes):
 
 def _add_answers(app, model):
     """What is computed for one file: each request brings its own, and is answered from it alone."""
+    working = threading.BoundedSemaphore(WORKERS)  # the others wait here: that costs no more than their bodies
 
     @app.post("/api/slices")
     def slices():
-        upload, first = _upload()
-        check_windows(model, upload)
-        found = answer(model, upload)
-        pieces = packed(found, model)
-        return Response(
-            pieces, mimetype="application/octet-stream", headers={"Content-Encoding": "gzip", "X-First-Slice": first}
-        )
+        with working:
+            upload, first = _upload()
+            check_windows(model, upload)
+            pieces = packed(answer(model, upload), model)
+        headers = {"Content-Encoding": "gzip", "X-First-Slice": first}
+        return Response(pieces, mimetype="application/octet-stream", headers=headers)
 
     @app.post("/api/heat")
     def heat():
-        upload, _ = _upload()
-        number = _number("slice", 0, len(upload.values) - 1)
-        return Response(heat_map(model, upload, number).astype("<u2").tobytes(), mimetype="application/octet-stream")
+        with working:
+            upload, _ = _upload()
+            data = heat_map(model, upload, _number("slice", 0, len(upload.values) - 1)).astype("<u2").tobytes()
+        return Response(data, mimetype="application/octet-stream")
 
     @app.post("/api/result")
     def result():
-        upload, _ = _upload()
-        data = write_result(answer(model, upload), upload, model, threshold=_number("threshold", 1, 1000))
+        threshold = _number("threshold", 1, 1000)
+        with working:
+            upload, _ = _upload()
+            data = write_result(answer(model, upload), upload, model, threshold=threshold)
         headers = {"Content-Disposition": 'attachment; filename="hemokit_result.zip"'}
         return Response(data, mimetype="application/zip", headers=headers)
 

@@ -1,6 +1,7 @@
 """Synthetic slices to click on: short phantom scans, drawn when they are asked for and kept."""
 
 import functools
+import threading
 from typing import NamedTuple
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy as np
 from hemokit.checks import check_choice
 from hemokit.datasets.phantom import make_phantom
 from hemokit.demo.uploads import Upload
+from hemokit.windows import BRAIN_WIDE, apply_window
 
 SIZE, SLICES = 256, 15
 
@@ -49,10 +51,15 @@ def read_example(name):
     return Upload("nifti", scan.hounsfield.astype(np.float32), scan.spacing_mm, notes), first
 
 
+def draw_all():
+    """Draw all examples in the background, so that a click need not wait for the phantom; returns the thread."""
+    thread = threading.Thread(target=lambda: [read_example(name) for name in EXAMPLES], daemon=True)
+    thread.start()
+    return thread
+
+
 def read_thumbnail(model, name):
     """The slice of an example that is shown first, through the model's first window: uint8 (height, width)."""
-    from hemokit.windows import BRAIN_WIDE, apply_window
-
     upload, first = read_example(name)
     window = model.windows[0] or BRAIN_WIDE
     return np.rint(apply_window(upload.values[first], window) * 255).astype(np.uint8)

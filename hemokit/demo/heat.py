@@ -1,17 +1,21 @@
 """What the model looked at: Grad-CAM where the Keras model is at hand, else a map of occlusions.
 
-Grad-CAM needs gradients, which LiteRT and ONNX Runtime do not give. Covering the slice patch by patch needs none: where
-the score falls most, the model had looked (Zeiler and Fergus 2014, Visualizing and Understanding Convolutional
-Networks, section 4.2). The page names which of the two it shows.
+Grad-CAM needs gradients, which LiteRT and ONNX Runtime do not give. Hiding the slice patch by patch needs none: where
+the mask loses most of its probability, the model had looked (Zeiler and Fergus 2014, Visualizing and Understanding
+Convolutional Networks, section 4.2). A patch is hidden by a blur, not by one gray: gray on air looks like a finding
+(Fong and Vedaldi 2017, Interpretable Explanations of Black Boxes). The page names which of the two it shows.
 """
 
+import cv2
 import numpy as np
 
 from hemokit.demo.answers import images_of
 from hemokit.demo.squares import from_square, in_steps
 
 PATCHES = 12  # along each side
-TOP = 100  # the score of a map is the mean of its highest 1 %, as in `predictions`
+UNSEEN = 0.02  # a patch that a blur changes by less, such as air, is left as it is
+BLUR = 1 / 12  # of the side: the standard deviation that hides a patch
+LEAST = 0.01  # part of the score that must be lost somewhere, else there is no map
 
 
 def heat_map(model, upload, number):
@@ -31,45 +35,51 @@ def heat_map(model, upload, number):
 
 
 def occlusions(model, image, *, patches=PATCHES):
-    """How much the score falls when a patch is covered with the mean gray of the head.
+    """How much of the score is lost when a patch is blurred.
 
     Args:
-        model: anything with `probabilities`.
+        model: anything with `probabilities` and `threshold`.
         image: float32 (size, size, channels) in [0, 1].
-        patches: along each side; each is twice as wide as their distance.
+        patches: along each side; each is hidden with half of its neighbors.
 
     Returns:
-        float32 (size, size) in [0, 1], the highest 1; zeros where the score falls nowhere.
+        float32 (size, size) in [0, 1], the highest 1; zeros where there is no mask, or hardly anything is lost. The
+        score is the probability within the mask that the whole slice gives, or the highest output.
     """
-    size = len(image)
-    head = image[image.max(axis=-1) > 0]
-    gray = head.mean(axis=0) if len(head) else np.zeros(image.shape[-1], np.float32)
-    starts = np.linspace(0, size, patches + 1).round().astype(int)
-    centers = [(row, column) for row in range(patches) for column in range(patches)]
-    whole = _scores(model, image[np.newaxis])[0]
-    heat, counted = np.zeros((size, size), np.float32), np.zeros((size, size), np.float32)
-    for first in range(0, len(centers), 2 * patches):
-        covered = [(_reach(starts, row), _reach(starts, column)) for row, column in centers[first : first + 2 * patches]]
-        images = np.repeat(image[np.newaxis], len(covered), axis=0)
-        for one, place in zip(images, covered, strict=True):
-            one[place] = gray
-        for place, score in zip(covered, _scores(model, images), strict=True):
-            heat[place] += max(0.0, whole - score)
-            counted[place] += 1
-    heat /= counted
-    return heat / heat.max() if heat.max() > 1e-4 else np.zeros_like(heat)
+    size, reach = len(image), len(image) / patches
+    found = model.probabilities(image[np.newaxis])[0]
+    score = _score_of(found, model.threshold)
+    if score is None:
+        return np.zeros((size, size), np.float32)
+    hidden = cv2.GaussianBlur(image, (0, 0), BLUR * size).reshape(image.shape)
+    lost = np.zeros((patches, patches), np.float32)
+    places = {
+        (row, column): (_around(row, reach, size), _around(column, reach, size))
+        for row, column in np.ndindex(patches, patches)
+    }
+    worth = [key for key, place in places.items() if np.abs(image[place] - hidden[place]).max() > UNSEEN]
+    for first in range(0, len(worth), patches):
+        keys = worth[first : first + patches]
+        images = np.repeat(image[np.newaxis], len(keys), axis=0)
+        for one, key in zip(images, keys, strict=True):
+            one[places[key]] = hidden[places[key]]
+        for key, one in zip(keys, model.probabilities(images), strict=True):
+            lost[key] = score(found) - score(one)
+    if lost.max() < LEAST * score(found):
+        return np.zeros((size, size), np.float32)
+    heat = cv2.resize(np.maximum(lost, 0), (size, size), interpolation=cv2.INTER_LINEAR)
+    return heat / heat.max()
 
 
-def _reach(starts, number):
+def _around(number, reach, size):
     """A patch and half of each neighbor."""
-    half = (starts[number + 1] - starts[number]) // 2
-    return slice(max(0, starts[number] - half), starts[number + 1] + half)
+    return slice(max(0, round((number - 0.5) * reach)), min(size, round((number + 1.5) * reach)))
 
 
-def _scores(model, images):
-    """One number an image: the mean of the highest 1 % of the map, or the highest output."""
-    found = model.probabilities(images)
-    if found.ndim == 2:
-        return found.max(axis=1)
-    pixels = np.sort(found[..., 0].reshape(len(found), -1), axis=1)
-    return pixels[:, -max(1, pixels.shape[1] // TOP) :].mean(axis=1)
+def _score_of(found, threshold):
+    """A function from an output to one number; None where there is no mask."""
+    if found.ndim == 1:
+        highest = int(found.argmax())
+        return lambda output: float(output[highest])
+    mask = found[..., 0] >= threshold
+    return (lambda output: float(output[..., 0][mask].sum())) if mask.any() else None

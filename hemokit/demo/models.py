@@ -16,7 +16,7 @@ from hemokit.windows import Window
 SHIPPED = Path(__file__).parent / "model" / "phantom_unet.onnx"
 GRADCAM = "Grad-CAM: which regions speak for the hemorrhage, by the model's gradients."
 OCCLUSION = (
-    "Occlusion: where the score falls most when a patch is covered. It stands in for Grad-CAM, which needs gradients "
+    "Occlusion: where the mask loses most when a patch is blurred. It stands in for Grad-CAM, which needs gradients "
     "that an exported model does not have; start the demo with a run's folder to see Grad-CAM."
 )
 

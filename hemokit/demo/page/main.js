@@ -52,6 +52,7 @@ async function look(source) {
     if (signal.aborted) return;
     Object.assign(state, { source: { ...source, local: inBrowser() }, answer, slice: answer.first });
     show();
+    at("canvas").scrollIntoView({ block: "nearest" }); // on a phone the picture stands below the buttons
   } catch (error) {
     if (!signal.aborted) fail(error);
   }
@@ -148,7 +149,7 @@ async function warm() {
     if (signal.aborted) return;
     state.heat = heat;
     say(heat.some((one) => one > 0) ? "Blue to white: what the model looked at." :
-      "Nothing in this slice speaks for a hemorrhage: there is no map.");
+      "Nothing in this slice speaks for a hemorrhage: the map is empty.");
     draw();
   } catch (error) {
     if (!signal.aborted) fail(error);
