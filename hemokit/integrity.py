@@ -108,7 +108,7 @@ def _check_images(table, root, progress):
     if (table["dataset"] == "rsna").all():
         looked_at, faults = "headers and sizes, by the reader", []  # it leaves out, and tells, what is not whole
     elif (table["dataset"] == "hemokit_store").all():
-        looked_at, faults = "shards, which are there; their bytes are compared with their checksums"
+        looked_at = "shards, which are there; their bytes are compared with their checksums"
         faults = ["" if Path(path).is_file() else f"{path} is not there" for path in paths]
     else:
         with ThreadPoolExecutor(4) as pool:

@@ -1,4 +1,4 @@
-"""`hemokit data list | check | fetch`: data sets that are known, a folder on disk, a download."""
+"""`hemokit data list | check | fetch | prepare`: data sets that are known, a folder, a download, a store."""
 
 import sys
 from pathlib import Path
@@ -7,14 +7,14 @@ from typing import Annotated
 import typer
 
 from hemokit.checks import counted, problem
-from hemokit.cli.options import FILE, FOLDER, PLAIN, help_without_command
+from hemokit.cli.options import FILE, FOLDER, PLAIN, help_without_command, whole_number
 
 app = typer.Typer(**PLAIN)
 
 
 @app.callback()
 def data_sets(context: typer.Context):
-    """Data sets: list what is known, check a folder, fetch one."""
+    """Data sets: list what is known, check a folder, fetch one, prepare DICOM files."""
     help_without_command(context)
 
 
@@ -79,3 +79,28 @@ def fetch_data(
             return 1
     found = fetch.fetch(manifest, out)
     print(f"The data are in {found}. Check them with: hemokit data check {found}")
+
+
+@app.command("prepare")
+def prepare_data(
+    root: Annotated[Path, typer.Argument(**FOLDER, help="Folder of DICOM files, laid out as RSNA 2019.")],
+    out: Annotated[Path, typer.Option(**FOLDER, help="Folder of the store to make, or to go on with.")],
+    workers: Annotated[
+        int | None, typer.Option(parser=whole_number(1, 1024), metavar="N", help="Processes.", show_default="all cores")
+    ] = None,
+    dask: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Work on this Dask cluster (tcp://...).", show_default=False)
+    ] = None,
+):
+    """Decode DICOM files once: sorted by patient and scan, without loss, fast to read.
+
+    Run it again to go on after an interruption. What is left out stands in left_out.csv, with the reason."""
+    from hemokit.prepare import prepare_store
+    from hemokit.tables import account
+
+    table = prepare_store(root, out, workers=workers, dask=dask)
+    print(account(table))
+    scans, patients = table["scan_id"].nunique(), table["patient_id"].nunique()
+    size = sum(path.stat().st_size for path in Path(out).rglob("*") if path.is_file())
+    counts = f"{counted(len(table), 'slice')} of {counted(scans, 'scan')} of {counted(patients, 'patient')}"
+    print(f"{counts} in {out}, {size / 1e6:,.0f} MB. Not a medical device.")

@@ -10,6 +10,7 @@ SHA256SUMS.txt      of all other files; written last, so where it is, the store 
 
 import json
 import os
+import threading
 from functools import lru_cache
 from pathlib import Path
 
@@ -28,6 +29,7 @@ NAME = "hemokit_store"
 STORE, SLICES, LEFT_OUT, SHARDS, WORK = "store.json", "slices.csv", "left_out.csv", "shards", ".work"
 FORMAT = 1
 LARGEST_FRAME = 2**24
+_MEMORY = threading.local()
 # The columns of slices.csv, in their order.
 COLUMNS = {
     **dict.fromkeys(("patient_id", "scan_id", "slice_id"), str),
@@ -66,8 +68,10 @@ def read_table(root):
         if not (root / name).is_file() or sha256(root / name) != sums.get(name):
             raise problem("other bytes than were written", "an intact store", "Prepare it again.", file=root / name)
     facts = read_facts(root)
-    rows = pd.read_csv(root / SLICES, dtype=COLUMNS, na_filter=True, keep_default_na=False,
-                       na_values={"slice_spacing_mm": [""]}, float_precision="round_trip")  # fmt: skip
+    as_text = {name: str if kind is float else kind for name, kind in COLUMNS.items()}
+    rows = pd.read_csv(root / SLICES, dtype=as_text, keep_default_na=False)
+    for name in (name for name, kind in COLUMNS.items() if kind is float):
+        rows[name] = rows[name].replace("", "nan").to_numpy(object).astype(float)  # rounded as Python does it
     shards = np.array([str(shard_path(root, number)) for number in range(facts["shards"])], object)
     rows = rows.assign(dataset=NAME, mask_path=None, image_path=shards[rows["shard"]])
     left_out = pd.read_csv(root / LEFT_OUT, dtype=str, keep_default_na=False)
@@ -99,19 +103,28 @@ def read_hounsfield(row):
     path, length = row["image_path"], int(row["length"])
     if not 0 < length <= LARGEST_FRAME:
         raise problem(f"a frame of {length} bytes", f"1 to {LARGEST_FRAME:,}", "Open the store again.", file=path)
+    shape = int(row["height"]), int(row["width"])
+    frame, buffer = _memory("frame", length), _memory("pixels", 2 * shape[0] * shape[1])
     try:
         with open(path, "rb", buffering=0) as stream:
             stream.seek(int(row["offset"]))
-            frame = stream.read(length)
+            frame = frame[: stream.readinto(frame)]
     except (OSError, ValueError) as error:
         raise problem(f"it cannot be read ({error})", "a shard of the store", "Open it again.", file=path) from error
-    shape = int(row["height"]), int(row["width"])
-    hounsfield = unpack_slice(frame, int(row["crc32"]), shape, row["signed"], file=path).astype(np.float32)
+    stored = unpack_slice(frame, int(row["crc32"]), shape, row["signed"], out=buffer, file=path)
     slope, intercept = np.float32(row["slope"]), np.float32(row["intercept"])
-    if slope != 1:
-        hounsfield *= slope
-    hounsfield += intercept
-    return hounsfield
+    if slope == 1:
+        return np.add(stored, intercept, dtype=np.float32)
+    return stored.astype(np.float32) * slope + intercept
+
+
+def _memory(name, size):
+    """Bytes of this thread to read or unpack into: asking the system for them each time takes as long as unpacking."""
+    kept = getattr(_MEMORY, name, None)
+    if kept is None or len(kept) < size:
+        kept = np.empty(min(size, LARGEST_FRAME), np.uint8)
+        setattr(_MEMORY, name, kept)
+    return kept[:size]
 
 
 def read_mask(row):
