@@ -10,7 +10,7 @@ datasets    one folder -> the slice table (one row = one slice); and the phantom
 judging     predictions, exact_search, thresholds, evaluation, plots
 learning    augment, slice_cache, baselines (scikit-learn, XGBoost), targets, batches, scan_batches,
             patch_batches, pipelines; losses, models (keras.ops alone: on any Keras backend)
-running     training (a package: fit, predict, load), gradcam, export (and running what was exported)
+running     training (a package: fit, predict, load), gradcam, export (and running what was exported), apply (to files)
 doors       integrity, fetch, prepare (`hemokit data`); check (the exercises); course (`hemokit run`);
             doctor; runs (what `hemokit train | predict | evaluate` do); demo (the web page);
             cli (the command line); __main__

@@ -20,7 +20,7 @@ ORDER = (
     *("augment", "slice_cache", "baselines", "targets"),  # learning
     *("batches", "scan_batches", "patch_batches", "pipelines"),
     *("losses", "models"),
-    *("training", "gradcam", "export"),  # running
+    *("training", "gradcam", "export", "apply"),  # running
     *("integrity", "fetch", "prepare", "check", "course", "doctor", "runs", "demo", "cli", "__main__"),  # doors
 )
 # Keras runs on several backends; TensorFlow is one of them, and is needed for its input pipelines and strategies alone.

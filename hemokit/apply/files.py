@@ -1,0 +1,171 @@
+"""A model on a user's files: masks in their geometry, a table of slices, a table of scans; all of it or nothing."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from hemokit.apply.inputs import Refused, find_sources, read_scan
+from hemokit.apply.outputs import write_masks
+from hemokit.apply.squares import from_square
+from hemokit.apply.windowing import check_seen, how_read, images_of
+from hemokit.checks import HemokitError, counted, problem
+from hemokit.files import write_whole_folder
+from hemokit.masks import volume_ml
+from hemokit.predictions import NOTICE
+from hemokit.progress import progress_bar
+
+UNKNOWN = "unknown"
+SLICES, SCANS, REFUSED, README, MASKS = "slices.csv", "scans.csv", "refused.csv", "README.txt", "masks"
+
+
+class Result(NamedTuple):
+    """`slices` and `scans` are the tables as written, `refused` a list of `Refused`, `others` files of other kinds."""
+
+    slices: pd.DataFrame
+    scans: pd.DataFrame
+    refused: list
+    others: int
+    folder: Path
+
+
+def predict_files(exported, path, out, *, threshold=None, progress=None):
+    """Run a model on a file, or on all files in a folder, and write what it found.
+
+    Args:
+        exported: `export.Exported`, or anything with its `card` and `probabilities`.
+        path: a JPG, PNG, NIfTI or DICOM file, or a folder with some (a DICOM series is one scan).
+        out: folder to make; it must not be there. `slices.csv` has a row for each slice, `scans.csv` for each scan
+            with its volume in mL, or "unknown" where the spacing is; `masks` the masks; `refused.csv` (where there
+            are any) what could not be used and why; `README.txt` says how it came about.
+        threshold: of pixels; None takes that of the card.
+        progress: True or False; None shows a bar on a terminal where there is much to do.
+
+    Returns:
+        Result. A map is brought back to the slice's own size before the threshold, so masks have that size.
+
+    Raises:
+        HemokitError: `out` is there, nothing to read, no file that can be used (the reason of the first), no
+            threshold, a model of several masks.
+    """
+    out, card = Path(out), exported.card
+    _check(card, out, threshold)
+    threshold = card.threshold if threshold is None else threshold
+    sources, refused, others = find_sources(path)
+    if len(sources) == 1:
+        check_seen(sources[0].kind, card, sources[0].files[0])
+    slices, scans = [], []
+    with write_whole_folder(out) as folder:
+        total = sum(len(one.files) for one in sources)
+        with progress_bar(None, total=total, description="predict", unit="file", progress=progress) as bar:
+            for source in sources:
+                try:
+                    rows, row = _predict_scan(exported, source, folder / MASKS, threshold)
+                    slices, scans = slices + rows, [*scans, row]
+                except HemokitError as error:
+                    refused.append(Refused(source.name, str(error)))
+                bar.update(len(source.files))
+        if not scans:
+            came = f"none of {counted(len(sources), 'scan')} could be used"
+            first = refused[-len(sources)].reason
+            raise HemokitError(first if len(sources) == 1 else f"{came}; the first: {first}")
+        result = Result(pd.DataFrame(slices), pd.DataFrame(scans), refused, others, out)
+        _write_tables(result, card, threshold, folder)
+    return result
+
+
+def _check(card, out, threshold):
+    if out.exists():
+        raise problem(f"{out} is there already", "a folder to make", "Choose another --out.")
+    if len(card.output_shape) == 3 and card.output_shape[-1] != 1:
+        came = f"a model of {card.output_shape[-1]} masks"
+        raise problem(came, "one mask", "Build one mask of them (models.unet.one_mask) and export that.")
+    if len(card.output_shape) == 3 and card.threshold is None and threshold is None:
+        raise problem("the model's card names no threshold", "one of pixels", "Give --threshold 0.5, say.")
+
+
+def _predict_scan(exported, source, folder, threshold):
+    """(rows of the slices, row of the scan) after its masks are written."""
+    card, scan = exported.card, read_scan(source)
+    images = images_of(scan, card)
+    got = exported.probabilities(images)
+    told = {"scan": source.name, "kind": scan.kind, "read": how_read(scan.kind, card)}
+    size, shape = card.input_shape[:2], scan.values.shape[1:]
+    told["resized"] = "no" if tuple(shape) == tuple(size) else f"{_by(shape)} to {_by(size)} and back"
+    if got.ndim == 2:
+        return _label_rows(got, scan, told, card)
+    maps = np.stack([from_square(one[..., 0], shape) for one in got])
+    masks = maps >= np.float32(threshold)
+    written, notes = write_masks(masks, scan, source.name, folder)
+    rows = _mask_rows(maps, masks, scan, told, card)
+    return rows, _scan_row(masks, rows, scan, told, (*scan.notes, *notes), written)
+
+
+def _mask_rows(maps, masks, scan, told, card):
+    area = None if None in scan.spacing_mm[1:] else scan.spacing_mm[1] * scan.spacing_mm[2]
+    rows = []
+    for number, (heights, mask, file) in enumerate(zip(maps, masks, scan.files, strict=True)):
+        top, pixels = float(heights.max()), int(mask.sum())
+        rows.append({
+            "scan": told["scan"], "slice_index": number, "file": file.name,
+            "top_probability": round(top, 6), "mean_probability": round(float(heights.mean()), 8),
+            "hemorrhage": _called(top, pixels, card), "mask_pixels": pixels,
+            "mask_area_mm2": UNKNOWN if area is None else round(pixels * area, 3), "notice": NOTICE,
+        })  # fmt: skip
+    return rows
+
+
+def _called(top, pixels, card):
+    """Whether a slice is called hemorrhage: by the threshold of slices where there is one, else by its mask."""
+    return int(pixels > 0) if card.slice_threshold is None else int(top >= card.slice_threshold)
+
+
+def _scan_row(masks, rows, scan, told, notes, written):
+    known = None not in scan.spacing_mm
+    why = "no spacing in the file" if scan.kind == "picture" else "the distance of slices is not one number"
+    return {
+        **told, "slices": len(rows), "slices_with_hemorrhage": sum(one["hemorrhage"] for one in rows),
+        "volume_ml": round(volume_ml(masks, scan.spacing_mm), 4) if known else UNKNOWN,
+        "spacing_mm": " x ".join(f"{one:g}" for one in scan.spacing_mm) if known else f"{UNKNOWN}: {why}",
+        "masks": "; ".join(written), "notes": " ".join(notes), "notice": NOTICE,
+    }  # fmt: skip
+
+
+def _label_rows(got, scan, told, card):
+    """Rows of a classifier: a probability for each label, no mask."""
+    rows = []
+    for number, (values, file) in enumerate(zip(got, scan.files, strict=True)):
+        named = {f"probability_{name}": round(float(one), 6) for name, one in zip(card.outputs, values, strict=True)}
+        rows.append({"scan": told["scan"], "slice_index": number, "file": file.name, **named, "notice": NOTICE})
+    top = {f"top_probability_{name}": round(float(one), 6) for name, one in zip(card.outputs, got.max(0), strict=True)}
+    return rows, {**told, "slices": len(rows), **top, "notes": " ".join(scan.notes), "notice": NOTICE}
+
+
+def _write_tables(result, card, threshold, folder):
+    tables = {SLICES: result.slices, SCANS: result.scans}
+    if result.refused:
+        tables[REFUSED] = pd.DataFrame(result.refused).assign(notice=NOTICE)
+    for name, table in tables.items():
+        table.to_csv(folder / name, index=False, lineterminator="\n")
+    (folder / README).write_text("\n".join(lines_of(result, card, threshold)) + "\n", encoding="utf-8")
+
+
+def lines_of(result, card, threshold):
+    """What was done, in sentences: list of str. The first says that it is no medical device."""
+    height, width = card.input_shape[:2]
+    pixels = f" A pixel is called hemorrhage from {threshold:.4g} on." if len(card.output_shape) == 3 else ""
+    chosen = f" The threshold was chosen on {card.chosen_on}." if card.chosen_on and pixels else ""
+    lines = [
+        f"{NOTICE[0].upper()}{NOTICE[1:]}.",
+        f"Model: {card.name} ({card.format}, {card.precision}), trained on {card.trained_on or 'unknown data'}.",
+        f"Slices are padded to a square and resized to {height} x {width}; probabilities are brought back to the size "
+        f"of the slice, and only then compared with the threshold.{pixels}{chosen}",
+        f"Used: {counted(len(result.scans), 'scan')} with {counted(len(result.slices), 'slice')}; "
+        f"refused: {counted(len(result.refused), 'file')}; other kinds of file, not looked at: {result.others}.",
+    ]
+    return lines + [f"Refused: {one.reason}" for one in result.refused]
+
+
+def _by(shape):
+    return " x ".join(map(str, shape))
