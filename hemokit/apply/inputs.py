@@ -71,7 +71,7 @@ def find_sources(path):
     files = sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
     sources, refused, others, series = [], [], 0, {}
     for file in files:
-        name, kind = file.relative_to(root).as_posix(), _kind(file)
+        name, kind = file.relative_to(root).as_posix(), kind_of(file)
         if kind is None:
             others += 1
         elif kind == "dicom":
@@ -100,7 +100,8 @@ def read_scan(source):
     return {"picture": _picture, "nifti": _nifti, "dicom": _dicom}[source.kind](source.files)
 
 
-def _kind(file):
+def kind_of(file):
+    """"picture", "nifti", "dicom", or None for any other file; the content is not checked."""
     name = file.name.lower()
     if name.endswith(PICTURES):
         return "picture"

@@ -14,12 +14,13 @@ from hemokit.checks import HemokitError
 from hemokit.cli import data
 from hemokit.cli.course import doctor, phantom, run
 from hemokit.cli.demo import demo
+from hemokit.cli.deploy import export
 from hemokit.cli.interrupts import Interrupted, Stop, refuse
 from hemokit.cli.models import evaluate, predict, train
 from hemokit.cli.options import PLAIN, help_without_command
 
 app = typer.Typer(**PLAIN)
-for command in (doctor, phantom, run, train, predict, evaluate, demo):
+for command in (doctor, phantom, run, train, predict, evaluate, export, demo):
     app.command()(command)
 app.add_typer(data.app, name="data")
 

@@ -1,22 +1,20 @@
 """`hemokit train | predict | evaluate`: a model, its predictions on a folder, and their scores."""
 
 import contextlib
-import importlib
-import os
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from hemokit.checks import problem
 from hemokit.cli import train_options as options
+from hemokit.cli.frameworks import keras_at_hand
 from hemokit.cli.interrupts import Interrupted
 from hemokit.cli.options import FOLDER, SEED, decimal, whole_number
 
 FRACTIONS = (0.7, 0.15, 0.15)
 NOTICE = "For education only, not a medical device."
+SHOWN = 20  # scans whose volume is printed
 
 
 def train(
@@ -57,7 +55,7 @@ def train(
     )  # fmt: skip
     split = {"fractions": fractions or FRACTIONS, "fold": fold, "num_folds": num_folds or 5}
     check_plan(recipe, root, **split)
-    with _keras_at_hand():
+    with keras_at_hand():
         from hemokit.runs import training
     try:
         data = _open_data(root, patients or options.PATIENTS)
@@ -71,35 +69,102 @@ def train(
 
 
 def predict(
-    run_dir: Annotated[Path, typer.Argument(**{**FOLDER, "metavar": "RUN_DIR"}, help="What hemokit train wrote.")],
-    root: Annotated[Path, typer.Option("--data", **FOLDER, help="Folder of a data set; it needs no masks.")],
+    model: Annotated[
+        Path, typer.Argument(**{**FOLDER, "metavar": "MODEL"}, help="What hemokit train or hemokit export wrote.")
+    ],
+    root: Annotated[
+        Path,
+        typer.Option(
+            "--data", **{**FOLDER, "metavar": "PATH"}, help="A data set (needs no masks), files, or one file."
+        ),
+    ],
     out: Annotated[Path, typer.Option(**FOLDER, help="Folder for the predictions.")],
     batch_size: Annotated[int, typer.Option(parser=whole_number(1, 1024), metavar="N", help="Slices a step.")] = 16,
+    threshold: Annotated[
+        float | None,
+        typer.Option(parser=decimal, metavar="T", help="Of pixels of files, 0 to 1; else the model's own."),
+    ] = None,
 ):
-    """Predict every slice of a folder with a trained model.
+    """Predict every slice of a data set, or of a JPG, PNG, NIfTI or DICOM file, or of a folder of such files.
 
-    Writes predictions.csv, histograms.npz and judging.json, for hemokit evaluate. The folder must show the windows
-    that the model was trained with. A JPG shows only the one it was saved through (CT-ICH brain: level 40, width 120).
-    For education only, not a medical device.
+    MODEL is the folder of hemokit train, or a .keras, .tflite or .onnx file of hemokit export with its card.
+
+    For a data set it writes predictions.csv, histograms.npz and judging.json, for hemokit evaluate. The folder must
+    show the windows that the model was trained with. A JPG shows only the one it was saved through (CT-ICH brain:
+    level 40, width 120).
+
+    For files it writes masks in their own geometry (NIfTI with the same affine, PNG of the same size, DICOM SEG with
+    'hemokit[seg]'), slices.csv, and scans.csv with volumes in mL, "unknown" where the file has no spacing. A JPG or PNG
+    is taken for a render of the model's window. For education only, not a medical device.
     """
+    from hemokit.runs.applied import check_there, is_dataset
+
+    check_there(model)
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise typer.BadParameter(f"{threshold:g} came, but expected a number from 0 to 1.", param_hint="'--threshold'")
+    if is_dataset(root) or (root.is_dir() and not _has_files(root)):
+        return _predict_dataset(model, root, out, batch_size, threshold)
+    return _predict_files(model, root, out, threshold)
+
+
+def _predict_dataset(model, root, out, batch_size, threshold):
     from hemokit.datasets import find_dataset
+    from hemokit.export import load_exported
     from hemokit.runs.data import open_data
-    from hemokit.runs.judging_facts import check_folder
     from hemokit.tables import account
 
-    check_folder(run_dir, "the folder that hemokit train wrote")
+    if threshold is not None:
+        raise typer.BadParameter("a data set is judged later: give it to hemokit evaluate.", param_hint="'--threshold'")
     find_dataset(root)  # what is wrong with the paths is said before Keras comes, which takes long
-    with _keras_at_hand():
-        from hemokit.runs.prediction import predict_folder, read_run, summary_lines
-    facts = read_run(run_dir)[1]
+    exported = load_exported(model) if model.is_file() else None
+    with keras_at_hand():
+        from hemokit.runs.prediction import predict_exported, predict_folder, read_run, summary_lines
+    trained_on = exported.card.trained_on if exported else read_run(model)[1].trained_on
     data = open_data(root)
     print(f"Data: {data.described}. {NOTICE}")
     print(f"Counts: {account(data.table)}")
-    print(f"The model was trained on {facts.trained_on}.", flush=True)
-    predictions, facts = predict_folder(run_dir, data, out, batch_size=batch_size)
+    print(f"The model was trained on {trained_on or 'unknown data'}.", flush=True)
+    if exported is None:
+        predictions, facts = predict_folder(model, data, out, batch_size=batch_size)
+    else:
+        predictions, facts = predict_exported(exported, data, out, batch_size=batch_size)
     print(f"Predicted: {facts.judged_on}.")
     print(*summary_lines(predictions), sep="\n")
     print(f"Wrote {len(predictions)} predictions to {out}. Judge them with: hemokit evaluate {out}")
+
+
+def _predict_files(model, path, out, threshold):
+    from hemokit.apply import predict_files
+    from hemokit.apply.files import lines_of
+    from hemokit.apply.inputs import find_sources
+    from hemokit.runs.applied import open_model
+
+    find_sources(path)  # what is wrong with the paths is said first
+    with keras_at_hand() if model.is_dir() else contextlib.nullcontext():
+        exported = open_model(model)
+    result = predict_files(exported, path, out, threshold=threshold, progress=sys.stderr.isatty())
+    chosen = exported.card.threshold if threshold is None else threshold
+    print(*lines_of(result, exported.card, chosen), sep="\n")
+    if "volume_ml" in result.scans:
+        print(*(f"  {row.scan}: {_volume(row)}" for row in result.scans.head(SHOWN).itertuples()), sep="\n")
+        if len(result.scans) > SHOWN:
+            print(f"  and {len(result.scans) - SHOWN} more, in scans.csv")
+    print(f"Wrote slices.csv, scans.csv{' and masks' if 'masks' in result.scans else ''} to {out}.")
+    if result.refused:
+        raise typer.Exit(1)
+
+
+def _volume(row):
+    """The volume of a scan in words, and on how many slices it is."""
+    told = f"{row.volume_ml:.2f} mL" if isinstance(row.volume_ml, float) else f"volume {row.volume_ml}"
+    return f"{told}, hemorrhage on {row.slices_with_hemorrhage} of {row.slices} slices"
+
+
+def _has_files(root):
+    """Whether a folder holds anything that `apply.inputs` reads; if not, it was meant as a data set."""
+    from hemokit.apply.inputs import kind_of
+
+    return any(kind_of(one) for one in root.rglob("*") if one.is_file())
 
 
 def evaluate(
@@ -134,31 +199,3 @@ def _open_data(root, patients):
     data = open_data(root, patients=patients, progress=sys.stderr.isatty())
     print(f"Data: {data.described}. {NOTICE}", flush=True)
     return data
-
-
-@contextlib.contextmanager
-def _keras_at_hand():
-    """Around the imports that bring Keras: without TensorFlow's chatter, and one sentence where it is missing."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    try:
-        if os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow" and find_spec("tensorflow"):
-            with _errors_to_nowhere():
-                importlib.import_module("tensorflow")
-        yield
-    except ModuleNotFoundError as error:
-        remedy = "Install it: pip install 'hemokit[tensorflow]'; or set KERAS_BACKEND to one that is there."
-        raise problem(f"{error.name} is not installed", "Keras and its backend", remedy) from None
-
-
-@contextlib.contextmanager
-def _errors_to_nowhere():
-    """Silence what libraries written in C++ say on the error channel; Python's exceptions are not touched."""
-    sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)

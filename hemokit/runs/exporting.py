@@ -167,7 +167,7 @@ def compared_rows(slices, model, path):
 
 
 def _spread(table, count):
-    """At most `count` rows, evenly spread, half of them with hemorrhage where there are enough; in the table's order."""
+    """At most `count` rows in their order, evenly spread, half of them with hemorrhage where there are enough."""
     parts = [table[table[ANY] == 1], table[table[ANY] == 0]]
     first = min(len(parts[0]), max(count // 2, count - len(parts[1])))
     chosen = [_evenly(parts[0], first), _evenly(parts[1], count - first)]

@@ -1,6 +1,7 @@
 """`hemokit predict`: the model of a run on another folder, as predictions that can be judged without it."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from hemokit.labels import ANY
 from hemokit.predictions import read_predictions
 from hemokit.runs.channels import Channel, windows_for
 from hemokit.runs.data import has_truth
-from hemokit.runs.judging_facts import SCORE, read_facts, remove_judged, write_judged
+from hemokit.runs.judging_facts import SCORE, Facts, read_facts, remove_judged, write_judged
 from hemokit.training import load, predict
 from hemokit.training.run_record import RECORD, read_record
 
@@ -37,15 +38,48 @@ def predict_folder(run_dir, data, out, *, batch_size=16):
         HemokitError: no run, a run of another kind, windows that the folder cannot show, `out` is a run itself.
     """
     settings, facts = read_run(run_dir)
+    _check_out(out)
+    channels = [Channel(*one) for one in settings["channels"]]
+    predictions = _predict(load(run_dir), data, channels, image_size=settings["image_size"], batch_size=batch_size)
+    judged = f"{data.described}; {SEEN}" if were_seen(predictions, read_predictions(run_dir)) else data.described
+    return _write(predictions, facts._replace(judged_on=judged, data=data.name), out)
+
+
+def predict_exported(exported, data, out, *, batch_size=16):
+    """Predict every slice of a folder with an exported model, and write what judging needs: see `predict_folder`.
+
+    Args:
+        exported: `export.Exported` of a model of masks, whose card names its windows.
+        data, out, batch_size: as `predict_folder`.
+
+    Returns:
+        as `predict_folder`. Whether the model was trained on these slices, an exported file does not know.
+
+    Raises:
+        HemokitError: as `predict_folder`; a card without windows.
+    """
+    card = exported.card
+    _check_out(out)
+    if not card.channels:
+        remedy = "Export the run again: hemokit export."
+        raise problem("the card of the model names no windows", "what its channels show", remedy)
+    model = SimpleNamespace(predict_on_batch=exported.probabilities, name=card.name)
+    channels = [Channel(**one) for one in card.channels]
+    predictions = _predict(model, data, channels, image_size=card.input_shape[0], batch_size=batch_size)
+    facts = Facts(
+        card.threshold, card.slice_threshold, card.chosen_on, card.trained_on, data.described, None, data.name
+    )
+    return _write(predictions, facts, out)
+
+
+def _check_out(out):
     if (Path(out) / RECORD).exists():
         remedy = "Choose another --out: the run's own predictions stay as they are."
         raise problem(f"{out} is the folder of a run", "a folder for these predictions", remedy)
-    channels = [Channel(*one) for one in settings["channels"]]
-    shape = {"image_size": settings["image_size"], "batch_size": batch_size}
-    shape["windows"] = windows_for(channels, data.layout)
-    predictions = _predict(load(run_dir), data.table.drop(columns="split", errors="ignore"), shape)
-    judged = f"{data.described}; {SEEN}" if were_seen(predictions, read_predictions(run_dir)) else data.described
-    facts = facts._replace(judged_on=judged, data=data.name)
+
+
+def _write(predictions, facts, out):
+    """Write predictions and facts in place of earlier ones; returns both."""
     if remove_judged(out):
         print(f"{out}: the report of earlier predictions is removed; hemokit evaluate makes one of these.", flush=True)
     write_judged(predictions, facts, out)
@@ -78,8 +112,10 @@ def read_run(run_dir):
     return settings, facts
 
 
-def _predict(model, table, shape):
+def _predict(model, data, channels, **shape):
     """Rows with a known true mask, then the others, in the order of the table again."""
+    table = data.table.drop(columns="split", errors="ignore")
+    shape["windows"] = windows_for(channels, data.layout)
     known, parts = has_truth(table), []
     if not table[ANY][known].any():  # masks of normal slices alone judge nothing
         known[:] = False
