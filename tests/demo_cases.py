@@ -37,6 +37,21 @@ def formula(**changes):
     return plain._replace(**changes)
 
 
+# Names that would do harm where a page, a header, a path or a shell takes them for its own.
+HOSTILE = [
+    *("<script>alert(1)</script>.png", "<img src=x onerror=alert(1)>.png", '"><svg onload=alert(1)>.png'),
+    "'-alert(1)-'.png",
+    *("javascript:alert(1).png", "{{7*7}}.png", "{% raw %}.png", "${7*7}.png", "%s%n%x.png", "a\r\nX-Bad: 1.png"),
+    *("../../etc/passwd.png", "..\\..\\windows.png", "/etc/passwd.png", "C:\\a.png", "a\0b.png", "\u202egnp.exe.png"),
+    *("nul.png", "con.png", ".png", "-.png", "--help.png", "a;ls.png", "$(id).png", "`id`.png", "a|b.png", "a&b=c.png"),
+    *("</title><script>.png", "<!--.png", "]]>.png", "<?php.png", "<a href=//x>.png", "<style>*{display:none}.png"),
+    *("é\u0301.png", "日本.png", "\U0001f600.png", " .png", "\t.png"),
+    *("a" * 300 + ".png", "%00.png", "%2e%2e%2f.png", "%3Cscript%3E.png", "a?b#c.png", "a\u2028b.png", "\ufeff.png"),
+    *("' OR 1=1 --.png", '";drop table.png', "<iframe srcdoc=x>.png", "<math><mi//xlink:href>.png", "a b.png"),
+    *("<base href=//x>.png", "<meta http-equiv=refresh>.png", "onerror=alert(1).png"),
+]  # fmt: skip
+
+
 class Reply(NamedTuple):
     """What a server answered."""
 
@@ -103,6 +118,11 @@ def png_of(pixels):
     import cv2
 
     return cv2.imencode(".png", pixels)[1].tobytes()
+
+
+def noise(seed, size=24):
+    """The bytes of a PNG like no other."""
+    return png_of(np.random.default_rng(seed).integers(0, 256, (size, size)).astype(np.uint8))
 
 
 def _slowly(seconds):

@@ -168,7 +168,13 @@ class Fake:
         from hemokit.export import Card
 
         channel = {"name": "brain_wide", "dataset": "rsna", "level": 40, "width": 120}
-        told = {"channels": (channel,), "threshold": 0.25, "trained_on": "phantom", "chosen_on": "validation", **changes}
+        told = {
+            "channels": (channel,),
+            "threshold": 0.25,
+            "trained_on": "phantom",
+            "chosen_on": "validation",
+            **changes,
+        }
         self.card = Card("Unet", "onnx", "float32", *told.pop("shapes", ((32, 32, 1),) * 2), "0" * 64, 7, **told)
         self.probabilities = brightness
 

@@ -116,3 +116,12 @@ def test_other_files_are_refused_with_the_kinds(name, data):
     """The sentence lists what can be read."""
     with pytest.raises(HemokitError, match="JPG, PNG, NIfTI"):
         read_upload(name, data)
+
+
+def test_strips_and_endless_scans_are_refused():
+    """A model sees squares: a strip would need the memory of its length squared; each slice needs time."""
+    with pytest.raises(HemokitError, match="1 slices of 5,000 x 7 pixels"):
+        read_upload("a.png", png(gray(7, 5000)))
+    many = np.full((2, 2, 700), -1000, np.int16)
+    with pytest.raises(HemokitError, match="700 slices"):
+        read_upload("a.nii", nifti(many))

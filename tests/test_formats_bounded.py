@@ -78,7 +78,7 @@ def test_a_file_in_memory_is_read_as_one_on_disk(kind, tmp_path):
 
 def test_a_file_in_memory_is_no_path():
     """Its name can never be opened by mistake; its size is judged as that of any file."""
-    with pytest.raises(TypeError):
-        open(InMemory("/etc/hostname", b"1"))
+    with pytest.raises(TypeError), open(InMemory("/etc/hostname", b"1")):
+        pass
     with pytest.raises(HemokitError, match="the file is empty"):
         file_size(InMemory("a.png", b""), max_bytes=5)

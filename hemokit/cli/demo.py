@@ -23,7 +23,8 @@ def demo(
     ] = 8000,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page.")] = True,
     install_browser_runtime: Annotated[
-        bool, typer.Option(help="Fetch onnxruntime-web once by npm, so that the model can run in the browser; then end.")
+        bool,
+        typer.Option(help="Fetch onnxruntime-web once by npm, so that the model can run in the browser; then end."),
     ] = False,
     runtime_file: Annotated[
         Path | None, typer.Option(**FILE, help="The same from onnxruntime-web's .tgz, downloaded by hand.")

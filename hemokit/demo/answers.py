@@ -1,4 +1,4 @@
-"""What the page gets for a file: per slice a picture, a map of the probability and a few figures, as one block of bytes.
+"""What the page gets for a file: a picture, a map of the probability and a few figures of each slice, as bytes.
 
 An answer is made from its request alone. Nothing of it is kept: no file, no global, no session.
 """

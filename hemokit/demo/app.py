@@ -1,4 +1,4 @@
-"""The page and what it asks for, as a Flask application: no state, no cookie, no file written, nothing logged of a file.
+"""The page and what it asks for, as a Flask application: no state, no cookie, no file written or logged.
 
 A file comes as the body of a request, its name in the header X-File-Name; a form would be spooled to disk.
 """

@@ -105,7 +105,10 @@ def _words(windows):
 
 def _about(card):
     """What is known of a model, as sentences."""
-    said = [f"Trained on: {card.trained_on or 'unknown'}.", f"It sees {' x '.join(map(str, card.input_shape[:2]))} pixels."]
+    said = [
+        f"Trained on: {card.trained_on or 'unknown'}.",
+        f"It sees {' x '.join(map(str, card.input_shape[:2]))} pixels.",
+    ]
     if card.threshold is None:
         said.append("Its card names no threshold: 0.5 stands in.")
     else:

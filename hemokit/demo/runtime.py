@@ -1,4 +1,4 @@
-"""The runtime for models in the browser, onnxruntime-web: fetched once by npm, checked, kept in the user's cache folder.
+"""The runtime for models in the browser, onnxruntime-web: fetched once by npm, checked, kept in the cache folder.
 
 It is no part of the package because it is larger than all of it. The page then works without any network.
 """

@@ -20,6 +20,8 @@ from hemokit.formats.nifti_geometry import to_view
 from hemokit.formats.nifti_values import to_hounsfield
 
 MAX_VOXELS = 2**25  # 128 slices of 512 x 512
+MAX_SIDE = 4096  # pixels: a model sees squares, and the square of a strip of 1 x 2**24 would fill any memory
+MAX_SLICES = 600
 MAX_UNPACKED = 2**27  # bytes
 MAX_FILES = 1000  # in a zip
 GRAY_TOLERANCE = 2  # how far the channels of a gray picture that was saved in color may be apart
@@ -56,8 +58,8 @@ def read_upload(name, data):
         `Upload`.
 
     Raises:
-        HemokitError: another kind of file, a damaged one, one of more than `MAX_VOXELS`, and whatever the readers in
-            `hemokit.formats` refuse.
+        HemokitError: another kind of file, a damaged one, one beyond `MAX_VOXELS`, `MAX_SIDE` or `MAX_SLICES`, and
+            whatever the readers in `hemokit.formats` refuse.
     """
     file, low = InMemory(name, data), name.lower()
     if not data:
@@ -87,13 +89,14 @@ def _picture(file):
             remedy = "Take the slice without colors drawn on it."
             raise problem("the picture has colors", "a gray CT slice", remedy, file=file)
         pixels, notes = pixels[..., 1], ("The picture was saved in color; its three channels agree.",)
+    _check_shape((1, *pixels.shape), file)
     return Upload("picture", pixels[np.newaxis].astype(np.float32) / np.float32(255), (None,) * 3, notes)
 
 
 def _nifti(file):
     nifti = read_nifti(file, max_bytes=MAX_UNPACKED)
-    _check_voxels(nifti.data.size, file)
     axes, flips = to_view(nifti.orientation)
+    _check_shape(tuple(nifti.data.shape[axis] for axis in axes), file)
     values = np.ascontiguousarray(to_hounsfield(nifti.data, file).transpose(axes)[flips])
     spacing = tuple(nifti.spacing_mm[axis] for axis in axes)
     return Upload("nifti", values, spacing, affine=nifti.affine, orientation=nifti.orientation)
@@ -132,7 +135,7 @@ def _dicom(files, notes):
     if len({(one.series_uid, one.shape) for one in slices}) > 1:
         came = f"there are {len({one.series_uid for one in slices})} series, or slices of several sizes"
         raise problem(came, "one series of one size", "Zip one series alone, without localizers.", file=files[0][0])
-    _check_voxels(len(slices) * first.shape[0] * first.shape[1], files[0][0])
+    _check_shape((len(slices), *first.shape), files[0][0])
     row, column = np.array(first.orientation).reshape(2, 3)
     slices.sort(key=lambda one: float(np.cross(row, column) @ one.position_mm))
     gap, more = _gap(slices)
@@ -155,7 +158,9 @@ def _gap(slices):
         return None, (f"No volume: {reason}",)
 
 
-def _check_voxels(count, file):
-    if count > MAX_VOXELS:
-        expected = f"at most {MAX_VOXELS:,}"
-        raise problem(f"there are {count:,} pixels", expected, "Take fewer or smaller slices.", file=file)
+def _check_shape(shape, file):
+    slices, height, width = shape
+    if slices > MAX_SLICES or max(height, width) > MAX_SIDE or slices * height * width > MAX_VOXELS:
+        came = f"there are {slices:,} slices of {width:,} x {height:,} pixels"
+        expected = f"at most {MAX_SLICES} slices, {MAX_SIDE} pixels a side and {MAX_VOXELS:,} in all"
+        raise problem(came, expected, "Take fewer or smaller slices.", file=file)
