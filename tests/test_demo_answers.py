@@ -11,22 +11,24 @@ import pytest
 from demo_cases import SIZE, brightness, formula, unpacked
 from hypothesis import given
 from hypothesis import strategies as st
-from malformed import nifti
+from malformed import AFFINE, nifti
 
+from hemokit.apply.inputs import Scan
+from hemokit.apply.squares import from_square, to_square
 from hemokit.checks import HemokitError
 from hemokit.demo.answers import answer, packed
 from hemokit.demo.examples import EXAMPLES, read_example
 from hemokit.demo.heat import heat_map, occlusions
 from hemokit.demo.models import of_exported
 from hemokit.demo.results import write_result
-from hemokit.demo.squares import from_square, in_steps, to_square
-from hemokit.demo.uploads import Upload, read_upload
+from hemokit.demo.steps import in_steps
+from hemokit.demo.uploads import read_upload
 from hemokit.windows import BONE, BRAIN, BRAIN_WIDE
 
 
 def picture(height=40, width=50, seed=0):
     pixels = np.random.default_rng(seed).random((1, height, width)).astype(np.float32)
-    return Upload("picture", pixels, (None, None, None))
+    return Scan("picture", pixels, (None, None, None), ())
 
 
 def volume():
@@ -40,17 +42,6 @@ def test_a_step_is_reached_just_where_the_probability_is(value):
     step = int(in_steps(np.array([value], np.float32))[0])
     reached = np.float32(value) >= np.arange(1, 1001, dtype=np.float32) / np.float32(1000)
     assert step == reached.sum()
-
-
-@pytest.mark.parametrize("shape", [(32, 32), (40, 50), (7, 9), (64, 33)])
-def test_squares_lead_there_as_training_does_and_back(shape):
-    """A slice becomes the square of `prepare_slice`; a constant map comes back constant, in the slice's shape."""
-    image = np.random.default_rng(0).random((*shape, 1)).astype(np.float32)
-    from hemokit.slice_cache import _resize
-
-    np.testing.assert_allclose(to_square(image, SIZE)[..., 0], _resize(image[..., 0], SIZE), atol=1e-6)
-    back = from_square(np.full((SIZE, SIZE), 0.25, np.float32), shape)
-    assert back.shape == shape and (back == 0.25).all()
 
 
 def test_an_answer_holds_what_the_model_says():
@@ -131,7 +122,7 @@ def test_the_mask_of_a_nifti_file_lies_on_its_grid(tmp_path):
     (tmp_path / "mask.nii.gz").write_bytes(files["mask.nii.gz"])
     mask = nibabel.load(tmp_path / "mask.nii.gz")
     assert mask.shape == array.shape and b"not a medical device" in bytes(mask.header["descrip"])
-    np.testing.assert_allclose(mask.affine, upload.affine, atol=1e-5)
+    np.testing.assert_allclose(mask.affine, AFFINE, atol=1e-5)
     shown = np.moveaxis(np.rot90(np.asarray(mask.dataobj)), -1, 0) > 0
     np.testing.assert_array_equal(shown, found.maps >= 300)
     rows = list(csv.DictReader(io.StringIO(files["result.csv"].decode())))

@@ -1,5 +1,6 @@
 """`hemokit demo`: the web page."""
 
+import contextlib
 import threading
 import webbrowser
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Annotated
 import typer
 
 from hemokit.checks import problem
+from hemokit.cli.frameworks import keras_at_hand
 from hemokit.cli.models import NOTICE
 from hemokit.cli.options import FILE, whole_number
 
@@ -48,7 +50,8 @@ def demo(
     except ModuleNotFoundError as error:
         remedy = "Install them: pip install 'hemokit[deploy]'."
         raise problem(f"{error.name} is not installed", "the packages of the web page", remedy) from None
-    opened = open_model(model)
+    with keras_at_hand() if model is not None and model.is_dir() else contextlib.nullcontext():
+        opened = open_model(model)
     server = _listening(build_server, opened, host, port)
     shown = "localhost" if host == "127.0.0.1" else host
     address = f"http://{shown}:{server.effective_port}/"

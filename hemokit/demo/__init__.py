@@ -2,7 +2,7 @@
 
     build_server(open_model()).run()
 
-Reading order: squares (geometry), uploads (a file in memory), models, answers (what the page gets), heat (where the
+Reading order: uploads (a file in memory), models, steps (thousandths), answers (what the page gets), heat (where the
 model looked), examples, results (the zip to keep), runtime (models in the browser), app (Flask), server (waitress).
 The page itself is in page/: index.html, style.css and JavaScript without any library.
 """

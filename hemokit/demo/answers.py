@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hemokit.apply.squares import from_square, to_square
 from hemokit.checks import problem
-from hemokit.demo.squares import from_square, in_steps, to_square
+from hemokit.demo.steps import in_steps
 from hemokit.predictions import NOTICE
 from hemokit.windows import apply_window, stack_windows
 
@@ -62,7 +63,7 @@ def answer(model, upload):
 
     Args:
         model: `models.Model`.
-        upload: `uploads.Upload`.
+        upload: `apply.inputs.Scan`.
 
     Returns:
         `Answer`.

@@ -145,7 +145,7 @@ def _add_answers(app, model):
 
 
 def _upload():
-    """(`Upload`, number of the slice to show first) of this request: an example, or the file in its body."""
+    """(`apply.inputs.Scan`, number of the slice to show first) of this request: an example, or the file in its body."""
     name = request.args.get("example")
     if name is not None:
         return read_example(name)

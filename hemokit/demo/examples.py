@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hemokit.apply.inputs import Scan
 from hemokit.checks import check_choice
 from hemokit.datasets.phantom import make_phantom
-from hemokit.demo.uploads import Upload
 from hemokit.windows import BRAIN_WIDE, apply_window
 
 SIZE, SLICES = 256, 15
@@ -38,7 +38,7 @@ def read_example(name):
         name: a key of `EXAMPLES`.
 
     Returns:
-        (`Upload`, number of the slice to show first: the one with the largest bleed, else the middle one).
+        (`apply.inputs.Scan`, number of the slice to show first: the one with the largest bleed, else the middle one).
 
     Raises:
         HemokitError: another name.
@@ -48,7 +48,7 @@ def read_example(name):
     areas = np.sum([mask.sum(axis=(1, 2)) for mask in scan.masks.values()], axis=0)
     first = int(areas.argmax()) if areas.any() else 2 * len(areas) // 3
     notes = ("Synthetic: this is a phantom, drawn by a program, and no patient.",)
-    return Upload("nifti", scan.hounsfield.astype(np.float32), scan.spacing_mm, notes), first
+    return Scan("phantom", scan.hounsfield.astype(np.float32), scan.spacing_mm, (), notes), first
 
 
 def draw_all():

@@ -9,8 +9,9 @@ Convolutional Networks, section 4.2). A patch is hidden by a blur, not by one gr
 import cv2
 import numpy as np
 
+from hemokit.apply.squares import from_square
 from hemokit.demo.answers import images_of
-from hemokit.demo.squares import from_square, in_steps
+from hemokit.demo.steps import in_steps
 
 PATCHES = 12  # along each side
 UNSEEN = 0.02  # a patch that a blur changes by less, such as air, is left as it is
@@ -23,7 +24,7 @@ def heat_map(model, upload, number):
 
     Args:
         model: `models.Model`; its `gradcam`, a function image -> (size, size), is used where there is one.
-        upload: `uploads.Upload`.
+        upload: `apply.inputs.Scan`.
         number: of the slice, from 0.
 
     Returns:

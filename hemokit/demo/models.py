@@ -124,7 +124,7 @@ def _about(card):
 
 def _exported_run(folder):
     """(exported model of a run, its path): made once, again when the weights have changed."""
-    from hemokit.runs.exporting import export_run
+    from hemokit.runs.exporting import export_run  # brings Keras
 
     path = export_run(folder, format="onnx")
     return load_exported(path, num_threads=1), path
@@ -136,12 +136,11 @@ def _gradcam_of(folder):
 
     def heat(image):
         from hemokit.gradcam import gradcam
+        from hemokit.runs.exporting import load_run
 
         with lock:
             if not kept:
-                from hemokit.training import load
-
-                kept.append(load(folder))
+                kept.append(load_run(folder))
             return gradcam(kept[0], image, label=0)
 
     return heat

@@ -7,6 +7,7 @@ import zipfile
 import numpy as np
 
 from hemokit.checks import problem
+from hemokit.formats.nifti_files import read_nifti_header
 from hemokit.formats.nifti_geometry import to_view
 from hemokit.predictions import NOTICE
 
@@ -19,7 +20,7 @@ def write_result(found, upload, model, *, threshold):
 
     Args:
         found: `answers.Answer` of the upload.
-        upload: `uploads.Upload`.
+        upload: `apply.inputs.Scan`.
         model: `models.Model`.
         threshold: whole number from 1 to 1000: of the probability, in thousandths.
 
@@ -35,7 +36,7 @@ def write_result(found, upload, model, *, threshold):
     masks = None if found.maps is None else found.maps >= threshold
     files = {"README.txt": _about(found, masks, model, threshold).encode()}
     files["result.csv"] = _table(found, masks, model, threshold).encode()
-    if masks is not None and upload.affine is not None:
+    if masks is not None and upload.orientation is not None:
         files["mask.nii.gz"] = _nifti(masks, upload)
     elif masks is not None:
         names = ["mask.png"] if len(masks) == 1 else [f"masks/mask_{number:03d}.png" for number in range(len(masks))]
@@ -92,7 +93,7 @@ def _nifti(masks, upload):
 
     axes, flips = to_view(upload.orientation)
     along = masks[flips].transpose(np.argsort(axes)).astype(np.uint8)
-    image = Nifti1Image(along, upload.affine)
+    image = Nifti1Image(along, read_nifti_header(upload.files[0]).affine)
     image.header.set_xyzt_units("mm")
     image.header["descrip"] = f"hemorrhage mask; {NOTICE}".encode()
     return gzip.compress(image.to_bytes(), mtime=0)

@@ -1,4 +1,4 @@
-// From a slice to the square that the model sees, and back: what hemokit/demo/squares.py does, in the browser.
+// From a slice to the square that the model sees, and back: what hemokit/apply/squares.py does, in the browser.
 
 function place(height, width) {
   const side = Math.max(height, width);
@@ -18,7 +18,7 @@ export function toSquare(values, height, width, size) {
 // heights: Float32Array of size x size -> Float32Array of height x width
 export function fromSquare(heights, size, height, width) {
   const { side, above, left } = place(height, width);
-  const whole = resize(heights, size, side, false);
+  const whole = resize(heights, size, side);
   const slice = new Float32Array(height * width);
   for (let y = 0; y < height; y++) {
     const start = (above + y) * side + left;
@@ -28,9 +28,9 @@ export function fromSquare(heights, size, height, width) {
 }
 
 // Shrinking averages areas, enlarging is bilinear; rows first, then columns.
-function resize(values, from, to, averages = true) {
+function resize(values, from, to) {
   if (from === to) return values;
-  const weights = averages && to < from ? areaWeights(from, to) : linearWeights(from, to);
+  const weights = to < from ? areaWeights(from, to) : linearWeights(from, to);
   const rows = new Float32Array(from * to);
   for (let y = 0; y < from; y++) {
     for (let x = 0; x < to; x++) rows[y * to + x] = weighted(weights[x], (i) => values[y * from + i]);
