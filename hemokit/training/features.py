@@ -62,11 +62,12 @@ def cached_features(model, batches, *, epochs=1, precision="auto", progress=None
     Raises:
         HemokitError: a model without the layer `pool`, batches of masks or without targets, no whole number of epochs.
     """
-    epochs = check_whole(epochs, "epochs", 1)
-    batches = getattr(batches, "batches", batches)
-    if getattr(batches, "names", None) is None:
-        raise problem("batches without labels", "images and labels", "Make them with target='class', 'any' or another.")
-    network, precision = keras.Model(model.inputs[0], _pool(model).output), choose_precision(precision)
+    epochs, batches = check_whole(epochs, "epochs", 1), _with_labels(batches)
+    return _computed(_up_to_pool(model), batches, epochs, choose_precision(precision), progress)
+
+
+def _computed(network, batches, epochs, precision, progress=None):
+    """`cached_features` by a network that ends with the layer `pool`; called again, it need not be compiled again."""
     features = np.empty((epochs, len(batches.table), network.output.shape[-1]), np.float32)
     others = None
     bar = progress_bar(None, total=epochs * len(batches), description="features", unit="batch", progress=progress)
@@ -108,9 +109,10 @@ def fit_head(model, train, validation, *, run_dir, epochs, cached_epochs=1, **op
         HemokitError: as `fit` and `cached_features`.
     """
     cached_epochs = check_whole(cached_epochs, "cached_epochs", 1)
-    precision, head = options.get("precision", "auto"), head_of(model)
-    train = cached_features(model, train, epochs=cached_epochs, precision=precision)
-    validation = None if validation is None else cached_features(model, validation, precision=precision)
+    head = head_of(model)
+    network, precision = _up_to_pool(model), choose_precision(options.get("precision", "auto"))
+    train = _computed(network, _with_labels(train), cached_epochs, precision)
+    validation = None if validation is None else _computed(network, _with_labels(validation), 1, precision)
     history = fit(head, train, validation, run_dir=run_dir, epochs=epochs, **options)
     head.set_weights(load(run_dir).get_weights())
     return history
@@ -122,6 +124,17 @@ def weights_digest(model):
     for values in model.get_weights():
         digest.update(np.ascontiguousarray(values).data)
     return digest.hexdigest()[:12]
+
+
+def _with_labels(batches):
+    batches = getattr(batches, "batches", batches)
+    if getattr(batches, "names", None) is None:
+        raise problem("batches without labels", "images and labels", "Make them with target='class', 'any' or another.")
+    return batches
+
+
+def _up_to_pool(model):
+    return keras.Model(model.inputs[0], _pool(model).output)
 
 
 def _pool(model):
