@@ -113,9 +113,10 @@ def build_server(model, *, host="127.0.0.1", port=8000):
     """
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # the queue is bounded here
     app = build_app(model, max_bytes=MAX_BYTES, local=host in ("127.0.0.1", "localhost", "::1"))
-    address = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0]  # one, where a name has several
+    family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]  # one, where a name has several
+    listening = socket.create_server(address, family=family, backlog=1024)
     server = create_server(
-        app, host=address, port=port, threads=CAPACITY + 4, ident="hemokit",
+        app, sockets=[listening], threads=CAPACITY + 4, ident="hemokit",
         max_request_body_size=MAX_BYTES + 1, inbuf_overflow=NEVER, outbuf_overflow=NEVER,
         connection_limit=1000, channel_timeout=30, cleanup_interval=10,
         asyncore_use_poll=hasattr(select, "poll"), expose_tracebacks=False,
