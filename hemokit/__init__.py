@@ -8,8 +8,9 @@ floor 1     tables, polygons, polygon_labels, masks, patches, metrics, manifests
             splits
 datasets    one folder -> the slice table (one row = one slice); and the phantom
 judging     predictions, exact_search, thresholds, evaluation, plots
-learning    augment, slice_cache, baselines (scikit-learn, XGBoost), targets, batches, scan_batches,
-            patch_batches, pipelines; losses, models (keras.ops alone: on any Keras backend)
+learning    augment, slice_cache, baselines (scikit-learn, XGBoost), targets, reduction,
+            batches, scan_batches, patch_batches, sequence_batches, pipelines;
+            losses, models (keras.ops alone: on any Keras backend)
 running     training (a package: fit, predict, load), gradcam, export (and running what was exported), apply (to files)
 doors       integrity, fetch, prepare (`hemokit data`); check (the exercises); course (`hemokit run`);
             doctor; runs (what `hemokit train | predict | evaluate` do); demo (the web page);

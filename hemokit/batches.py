@@ -85,7 +85,7 @@ class SliceBatches(keras.utils.PyDataset):
         self.seed, self.training, self.target = _whole(seed, "seed", 0, 2**63), bool(training), target
         self.augmentation = _augmentation_of(augmentation, training)
         self.prepare = None if prepare is None else check_choice(prepare, equalize.PREPARATIONS, "prepare")
-        _check_table(table, target, training)
+        check_table(table, target, training)
         self.table = table.reset_index(drop=True)
         self.num_channels = _check_windows(table, windows)
         self.windows = slice_cache.windows_as_tuple(windows)
@@ -230,7 +230,8 @@ def _weights_for(class_weights, training):
     return class_weights
 
 
-def _check_table(table, target, training):
+def check_table(table, target, training):
+    """Raise HemokitError unless a table may be made into batches: see `SliceBatches`."""
     if not isinstance(table, pd.DataFrame):
         raise problem(f"the table is a {type(table).__name__}", "a slice table", "Make it by open_dataset.")
     check_columns(table, COLUMNS)

@@ -1,4 +1,4 @@
-"""Losses of masks and probabilities: per sample, float32 inside, and with a right answer for an empty slice.
+"""Losses of masks, labels and probabilities: per sample, float32 inside, and with a right answer for an empty slice.
 
 Most slices of a head CT hold no blood, so what a loss says about an empty truth decides what is learned from them.
 Here it is written once: a slice without blood costs 0 where nothing is predicted, and otherwise
@@ -12,13 +12,14 @@ smoothing, and get none: on binary masks the losses are 1 - dice and 1 - iou of 
 Every function takes the truth and the prediction, float, bool or whole numbers in [0, 1], both (batch, ...) of one
 shape, any rank from 2 up (images with channels (batch, height, width, outputs), volumes), and returns float32
 (batch,), one loss a sample over everything in it; Keras takes the mean. `pooled_dice_bce` alone looks at a batch as a
-whole. Each can be named by a saved model.
+whole, and `weighted_log_loss` is of labels. Each can be named by a saved model.
 """
 
 import keras
 from keras import ops
 
 from hemokit.checks import problem
+from hemokit.labels import ANY, LABELS
 
 EMPTY_SHARE = 0.01
 
@@ -102,6 +103,32 @@ def pooled_dice_bce(y_true, y_pred):
     """
     both, truth, predicted, smooth = _means(y_true, y_pred, over_batch=True)
     return (truth + predicted - 2 * both) / (truth + predicted + smooth) + binary_crossentropy(y_true, y_pred)
+
+
+@keras.saving.register_keras_serializable(package="hemokit")
+def weighted_log_loss(y_true, y_pred):
+    """The log loss of the RSNA 2019 challenge, where `any` weighs as much as two subtypes.
+
+    Args:
+        y_true: (batch, ..., 6) labels 0 or 1 in the order of `labels.LABELS`: any first.
+        y_pred: (batch, ..., 6) probabilities. 0 and 1 count as 1e-7 from it, so that no loss is infinite.
+
+    Returns:
+        float32 (batch, ...), a weighted mean over the labels of each slice, in nats; the challenge's score is its mean
+        over all slices.
+
+    Raises:
+        HemokitError: shapes that differ, or without six labels.
+
+    Source:
+        RSNA Intracranial Hemorrhage Detection (Kaggle 2019), evaluation: weighted multi-label logarithmic loss.
+    """
+    y_true, y_pred = _pair(y_true, y_pred)
+    if y_true.shape[-1] != len(LABELS):
+        came = f"y_true has shape {tuple(y_true.shape)}"
+        raise problem(came, f"(batch, ..., {len(LABELS)})", "Make the batches with the target 'subtypes'.")
+    weights = ops.convert_to_tensor([2.0 if label == ANY else 1.0 for label in LABELS], "float32")
+    return ops.sum(ops.binary_crossentropy(y_true, y_pred) * weights, axis=-1) / (len(LABELS) + 1)
 
 
 @keras.saving.register_keras_serializable(package="hemokit")

@@ -1,7 +1,8 @@
-"""`SliceBatches` and `PatchBatches` as a tf.data.Dataset: several batches are made at once, while the model trains.
+"""Batches of slices, patches and scans as a tf.data.Dataset: several are made at once, while the model trains.
 
 train = slice_pipeline(table, target="mask", image_size=128, batch_size=16, training=True)
 train = patch_pipeline(table, patch=(128, 128), stride=(64, 64), image_size=512, batch_size=16, training=True)
+train = scan_pipeline(table, vectors=vectors, batch_size=16, training=True)
 model.fit(train, epochs=10)  # each epoch has its own order and augmentation
 """
 
@@ -9,8 +10,11 @@ import numpy as np
 import tensorflow as tf
 
 from hemokit.batches import SliceBatches
+from hemokit.checks import problem
 from hemokit.labels import CLASSES
 from hemokit.patch_batches import PatchBatches
+from hemokit.scan_batches import ScanBatches
+from hemokit.sequence_batches import SequenceBatches
 
 
 def slice_pipeline(
@@ -75,15 +79,59 @@ def patch_pipeline(
     return dataset
 
 
+def scan_pipeline(
+    table, *, target="subtypes", vectors=None, batch_size=None, image_size=None, windows=None, prepare=None,
+    training=False, seed=0, cache=True, progress=None,
+):  # fmt: skip
+    """Batches of whole scans from a table, each scan from the neck upward.
+
+    With `vectors`, what a slice model gave, for a sequence model: `batch_size` scans of any length in one batch, padded
+    and weighted as `SequenceBatches` tells. Without, images for a network that looks at neighboring slices: one scan a
+    batch, (slices, size, size, channels), as `ScanBatches`. For epochs see `slice_pipeline`.
+
+    Args:
+        table: a slice table; for images its scans stand one after another, as `open_dataset` has them.
+        target: "subtypes" or None; of images also "mask" and "any".
+        vectors: `SliceVectors`, or None for images.
+        batch_size, training, seed: as `SequenceBatches`; of vectors alone.
+        image_size, windows, prepare, cache, progress: as `ScanBatches`; of images alone.
+
+    Returns:
+        tf.data.Dataset of (slices, labels, weights), or (images, targets), or the first alone without a target; its
+        length is known. Its attribute `batches` is the `SequenceBatches` or `ScanBatches`.
+
+    Raises:
+        HemokitError: as these; options of images beside vectors, or the other way round.
+    """
+    images = {"image_size": image_size, "windows": windows, "prepare": prepare}
+    if vectors is not None:
+        if any(one is not None for one in images.values()):
+            remedy = "Leave image_size, windows and prepare out: the vectors were made with theirs."
+            raise problem("options of images beside vectors", "vectors or images", remedy)
+        batch_size = 16 if batch_size is None else batch_size
+        batches = SequenceBatches(
+            table, vectors, batch_size=batch_size, target=target, training=training, seed=seed
+        )  # fmt: skip
+    else:
+        if training or batch_size not in (None, 1):
+            remedy = "Give vectors, or train on patches of several slices by patch_pipeline."
+            raise problem("training or a batch_size for images of whole scans", "one scan a batch", remedy)
+        batches = ScanBatches(table, target=target, **images, cache=cache, progress=progress)
+    dataset = pipeline_of(batches)
+    dataset.batches = batches
+    return dataset
+
+
 def pipeline_of(batches):
-    """A tf.data.Dataset over `SliceBatches` or `PatchBatches`, which may also have been made by hand."""
+    """A tf.data.Dataset over batches of slices, patches or scans, which may also have been made by hand."""
     example = _as_tuple(batches.batch(0, batches.epoch))
     types = [array.dtype for array in example]
+    shapes = getattr(batches, "shapes", None) or [(None, *array.shape[1:]) for array in example]
 
     def load(index, epoch):
         arrays = tf.numpy_function(lambda i, e: _as_tuple(batches.batch(i, int(e))), [index, epoch], types)
-        for tensor, array in zip(arrays, example, strict=True):
-            tensor.set_shape((None, *array.shape[1:]))
+        for tensor, shape in zip(arrays, shapes, strict=True):
+            tensor.set_shape(shape)
         return tuple(arrays) if batches.target is not None else arrays[0]
 
     def indices(epoch):

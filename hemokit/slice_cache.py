@@ -5,8 +5,8 @@
 
 The folder's name is a hash of everything that its content depends on: the bytes of every file involved (their names,
 sizes and dates are not trusted; of a prepared store, the checksums that it keeps), the polygons, the parameters, the
-code of the modules that read, and the versions of the libraries that decode. So what was made from other data or by other code is never found. What is random
-(augmentation) is never kept.
+code of the modules that read, and the versions of the libraries that decode. So what was made from other data or by
+other code is never found. What is random (augmentation) is never kept.
 """
 
 import hashlib
@@ -94,7 +94,7 @@ def cached_slices(table, *, image_size, windows=None, masks=False, progress=None
 
 
 def content_key(table, *, image_size, windows=None, masks=False):
-    """64 hex digits that change with whatever the prepared slices of a table depend on; all files but those of stores are read."""
+    """64 hex digits that change with whatever the prepared slices of a table depend on; all files are read, but no stores."""
     digests, rows = {}, []
     for row in unique_slices(table).to_dict("records"):
         paths = files_of(row, windows=windows, masks=masks)

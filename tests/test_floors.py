@@ -17,8 +17,8 @@ ORDER = (
     *("leaks", "splits"),  # floor 1
     "datasets",
     *("predictions", "exact_search", "thresholds", "evaluation", "plots"),  # judging
-    *("augment", "slice_cache", "baselines", "targets"),  # learning
-    *("batches", "scan_batches", "patch_batches", "pipelines"),
+    *("augment", "slice_cache", "baselines", "targets", "reduction"),  # learning
+    *("batches", "scan_batches", "patch_batches", "sequence_batches", "pipelines"),
     *("losses", "models"),
     *("training", "gradcam", "export", "apply"),  # running
     *("integrity", "fetch", "prepare", "check", "course", "doctor", "runs", "demo", "cli", "__main__"),  # doors
@@ -26,7 +26,7 @@ ORDER = (
 # Keras runs on several backends; TensorFlow is one of them, and is needed for its input pipelines and strategies alone.
 FRAMEWORKS = {"tensorflow", "keras", "tf_keras", "torch", "jax"}
 MAY_IMPORT = {
-    "keras": {"batches", "pipelines", "losses", "models", "training", "gradcam", "export"},
+    "keras": {"batches", "sequence_batches", "pipelines", "losses", "models", "training", "gradcam", "export"},
     "tensorflow": {"pipelines", "training", "gradcam", "export"},
     "jax": {"gradcam"},  # a gradient is what keras.ops does not have
     "torch": {"gradcam"},

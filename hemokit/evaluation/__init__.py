@@ -16,6 +16,7 @@ from hemokit.evaluation.calibration import (
 )
 from hemokit.evaluation.classes import class_report, label_order, model_table
 from hemokit.evaluation.curves import pixel_pr_points, pixel_roc_points, pr_points, roc_points
+from hemokit.evaluation.label_table import auroc_gain, challenge_score, label_table
 from hemokit.evaluation.leaderboard import Entry, leaderboard
 from hemokit.evaluation.model_card import model_card, write_model_card
 from hemokit.evaluation.papers import baseline_figure, baseline_text, beside_paper, paper_rows
@@ -32,6 +33,7 @@ __all__ = [
     "Interval",
     "Pointing",
     "auroc",
+    "auroc_gain",
     "average_precision",
     "baseline_figure",
     "baseline_text",
@@ -41,6 +43,7 @@ __all__ = [
     "bootstrap_values",
     "brier",
     "calibration_table",
+    "challenge_score",
     "check_judged",
     "class_report",
     "coverage",
@@ -48,6 +51,7 @@ __all__ = [
     "expected_calibration_error",
     "iou_with_background",
     "label_order",
+    "label_table",
     "leaderboard",
     "model_card",
     "model_table",
