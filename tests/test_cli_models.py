@@ -281,7 +281,7 @@ def test_bad_input_is_one_sentence(arguments, sentence, capsys):
 def test_train_refuses(arguments, sentence, root, tmp_path, capsys, monkeypatch):
     """Names that are none, windows that the JPGs do not show, sizes that do not halve: before data, before Keras."""
     monkeypatch.setattr("hemokit.runs.data.open_data", None)
-    monkeypatch.setattr("hemokit.cli.models._keras_at_hand", None)
+    monkeypatch.setattr("hemokit.cli.models.keras_at_hand", None)
     assert main(["train", "--data", str(root), "--out", str(tmp_path / "run"), *arguments]) == 2
     said = capsys.readouterr().err
     assert said.startswith(f"hemokit: {sentence}") and said.count("\n") == 1 and not (tmp_path / "run").exists()

@@ -1,6 +1,7 @@
 """`hemokit export`: the model of a run as a file that runs elsewhere, with a card of what the run knows."""
 
 import csv
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ from hemokit.runs.judging_facts import REPORT
 from hemokit.runs.prediction import read_run
 
 WEIGHTS, EXPORTED = "best.keras", "exported"
+PATIENTS = 40  # of the phantom, where nothing else is known
 CALIBRATION, COMPARED = 100, 64  # slices that int8 learns its ranges from, and that formats are compared on
 TABLES = ("segmentation", "slices")  # of the run's report
 KEPT = ("metric", "estimate", "low", "high", "n", "unit", "patients", "data", "split", "seed")
@@ -59,7 +61,7 @@ def export_run(run_dir, out=None, *, format, precision="float32", root=None):
         if not settings.get("phantom"):
             came, expected = "int8 came without --data", "the folder that the model was trained on"
             raise problem(came, expected, "int8 learns the range of its values from some of those slices.")
-        data = open_data()
+        data = open_data(patients=_phantom_patients(facts))
     slices = None if data is None else _slices_of(run_dir, settings, data)
     calibration = _calibration(slices) if precision == "int8" else None
     export_model(
@@ -69,6 +71,12 @@ def export_run(run_dir, out=None, *, format, precision="float32", root=None):
     if slices is not None:
         write_card(read_card(path)._replace(compared=tuple(compared_rows(slices, model, path))), path)
     return path
+
+
+def _phantom_patients(facts):
+    """How many heads the phantom of a run has, so that no other one is drawn."""
+    found = re.search(r"(\d+) patient", facts.trained_on)
+    return int(found[1]) if found else PATIENTS
 
 
 def load_run(run_dir):
