@@ -80,7 +80,7 @@ NORTHEASTERN = MATH7243 | dict(head="pool", epochs=(20, 0), learning_rates=(0.01
 quick = PROFILE == "quick"
 TWO_PHASES, FROZEN = (QUICK, QUICK | {"epochs": (12, 0)}) if quick else (MATH7243, NORTHEASTERN)
 NETWORKS = ("VGG16", "ResNet50", "Xception")
-UNFROZEN = NETWORKS[:1] if quick else NETWORKS[1:]  # the cheapest here; in the papers the other two
+UNFROZEN = NETWORKS[:1] if quick else NETWORKS[1:]  # here the cheapest one
 ONE = UNFROZEN[0]  # looked at closely
 FRACTIONS = (0.6, 0.2, 0.2) if quick else (0.7, 0.2, 0.1)  # math7243's, but of patients
 MOST_EACH = 90 if quick else 2000  # slices a class; math7243 had about 2,000

@@ -65,7 +65,7 @@ from hemokit.training import fit, load, predict_labels
 # %%
 START = dict(
     image_size=64, windows=["brain_wide"], filters=(8, 16, 32, 64), batch_norm=True,
-    loss="pooled_dice_bce", learning_rate=4e-3, schedule="cosine", batch_size=16, epochs=4,
+    loss="pooled_dice_bce", learning_rate=4e-3, schedule="cosine", batch_size=16, epochs=3,
     train_on="balanced", images_an_epoch=1200, augmentation="STANDARD",
 )  # fmt: skip
 QUICK = dict(
