@@ -136,6 +136,21 @@ def rsna(root):
     return root
 
 
+def hemokit_store(root):
+    """The slices of `rsna`, prepared; made other than constant, because constant ones are left out."""
+    from hemokit.prepare import prepare_store
+
+    folder = rsna(root.parent / f".dicom of {root.name}")
+    for path in (folder / "stage_2_train").iterdir():
+        dataset = pydicom.dcmread(path)
+        pixels = np.frombuffer(dataset.PixelData, np.int16).copy()
+        pixels[0] += 1
+        dataset.PixelData = pixels.tobytes()
+        dataset.save_as(path, enforce_file_format=False)
+    prepare_store(folder, root, workers=1)
+    return root
+
+
 def rsna_lines(labels):
     """The six lines of each image."""
     return [

@@ -163,6 +163,26 @@ print(keras.backend.backend())
 """
 
 
+# The sequence model: slices, vectors, PCA, scans of any length.
+SEQUENCE = """
+import keras
+import numpy as np
+from hemokit.datasets import open_dataset
+from hemokit.runs.sequence_recipes import QUICK, sequence_slices, train_sequence
+from hemokit.splits import split_by_patient
+
+folder, runs = FOLDERS
+table = split_by_patient(open_dataset(folder), fractions=(0.5, 0.2, 0.3))
+small = {"image_size": 32, "epochs": (1, 2), "components": 5, "units": 4}
+slices = sequence_slices(table, "quick", {**QUICK, **small}, runs=runs, source="phantom")
+run = train_sequence(slices, {**QUICK, **small})
+assert len(run.predictions) == len(slices.predictions) == (table["split"] != "train").sum()
+assert not np.allclose(run.predictions["probability_any"], slices.predictions["probability_any"])
+assert not any(name.startswith("tensorflow") for name in sys.modules)
+print(keras.backend.backend())
+"""
+
+
 def run(code, backend):
     """Standard output of a new Python with this backend and without TensorFlow; its error if it fails."""
     environment = {
@@ -215,4 +235,12 @@ def test_patches_without_tensorflow(backend, tmp_path):
     """Batches of patches train a 3-D network, and its windows give whole scans, where TensorFlow is not installed."""
     folder = write_phantom(tmp_path / "phantom", layout="ct_ich_jpg", num_patients=1, image_size=64, seed=0)
     code = PATCHES.replace("FOLDERS", repr((str(folder), str(tmp_path / "run"))))
+    assert run(code, backend)[-1] == backend
+
+
+@pytest.mark.promises
+def test_sequence_model_without_tensorflow(backend, tmp_path):
+    """The slice model and the sequence model train and predict where TensorFlow is not installed."""
+    folder = write_phantom(tmp_path / "phantom", layout="rsna", num_patients=6, image_size=64, seed=0)
+    code = SEQUENCE.replace("FOLDERS", repr((str(folder), str(tmp_path / "runs"))))
     assert run(code, backend)[-1] == backend
