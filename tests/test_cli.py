@@ -32,7 +32,7 @@ def test_help_imports_nothing_heavy():
     "command",
     [
         *([], ["doctor"], ["phantom"], ["data"], ["data", "list"], ["data", "check"], ["data", "fetch"]),
-        *(["run"], ["train"], ["predict"], ["evaluate"]),
+        *(["run"], ["train"], ["predict"], ["evaluate"], ["demo"]),
     ],
 )
 def test_every_command_has_help(command, capsys):

@@ -185,3 +185,25 @@ def test_models_that_the_page_cannot_show_are_refused():
         of_exported(Fake(shapes=((32, 32, 1), (32, 32, 5)), outputs=tuple("abcde")), "a.onnx")
     with pytest.raises(HemokitError, match="a square"):
         of_exported(Fake(shapes=((32, 16, 1), (32, 16, 1))), "a.onnx")
+
+
+@pytest.mark.slow
+def test_a_run_s_folder_gives_gradcam(tmp_path, monkeypatch):
+    """The exported file answers, the Keras model draws the maps; it is loaded when the first one is asked for."""
+    pytest.importorskip("keras")
+    from hemokit.demo.models import GRADCAM, open_model
+    from hemokit.models.unet import unet
+    from hemokit.runs import exporting
+
+    loaded = []
+    monkeypatch.setattr("hemokit.demo.models.load_exported", lambda path, num_threads: Fake())
+    monkeypatch.setattr(exporting, "export_run", lambda folder, format: tmp_path / "run.onnx")
+    monkeypatch.setattr(
+        exporting, "load_run", lambda folder: loaded.append(folder) or unet((32, 32, 1), filters=(4, 8))
+    )
+    model = open_model(tmp_path)
+    assert model.heat_words == GRADCAM and loaded == []
+    heat = heat_map(model, picture(), 0)
+    assert heat.shape == (40, 50) and heat.max() <= 1000
+    heat_map(model, picture(seed=1), 0)
+    assert loaded == [tmp_path]
