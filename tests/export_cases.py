@@ -27,7 +27,6 @@ def write_carded(path, data, *, format, shape=(8, 8, 1), **told):
 
 def onnx_bytes(shape=(8, 8, 1), *, operator="Identity", domain="", external=None):
     """An ONNX model of one node; `external` is a path that a constant claims to lie in."""
-    import onnx
     from onnx import TensorProto, helper
 
     sides = ["n", *shape]
@@ -90,6 +89,15 @@ def malicious(flag):
     """Name -> (file name, bytes, format of its card): files that would run code or read files if they were loaded."""
     bomb = pickle.dumps(Bomb(flag))
     system = {"class_name": "function", "module": "os", "config": "system", "registered_name": "system"}
+    layers = {
+        "lambda": layer("Lambda", function={"class_name": "__lambda__"}),
+        "function of os": layer("Activation", activation=system),
+        "layer that unpickles": layer("TorchModuleWrapper"),
+        "layer that reads files": layer("TFSMLayer", filepath="/etc"),
+        "vocabulary in a file": layer("StringLookup", vocabulary="/etc/passwd"),
+        "class of another package": layer("Evil", module="evil"),
+        "keras.utils": layer("get_file", module="keras.utils", registered="x"),
+    }
     return {
         "pickle": ("model.pkl", bomb, "keras"),
         "pickle named keras": ("model.keras", bomb, "keras"),
@@ -97,15 +105,9 @@ def malicious(flag):
         "pickle named onnx": ("model.onnx", bomb, "onnx"),
         "joblib": ("model.joblib", bomb, "keras"),
         "hdf5": ("model.h5", b"\x89HDF\r\n\x1a\n" + bomb, "keras"),
-        "lambda": ("model.keras", keras_archive([layer("Lambda", function={"class_name": "__lambda__"})]), "keras"),
-        "function of os": ("model.keras", keras_archive([layer("Activation", activation=system)]), "keras"),
-        "layer that unpickles": ("model.keras", keras_archive([layer("TorchModuleWrapper", module="keras.layers")]), "keras"),
-        "layer that reads files": ("model.keras", keras_archive([layer("TFSMLayer", filepath="/etc")]), "keras"),
-        "vocabulary in a file": ("model.keras", keras_archive([layer("StringLookup", vocabulary="/etc/passwd")]), "keras"),
-        "class of another package": ("model.keras", keras_archive([layer("Evil", module="evil")]), "keras"),
-        "keras.utils": ("model.keras", keras_archive([layer("get_file", module="keras.utils", registered="x")]), "keras"),
+        **{name: ("model.keras", keras_archive([one]), "keras") for name, one in layers.items()},
         "zip slip": ("model.keras", keras_archive(members=[("../../evil.py", b"import os")]), "keras"),
         "pickle inside": ("model.keras", keras_archive(members=[("assets/data.pkl", bomb)]), "keras"),
         "onnx that reads a file": ("model.onnx", onnx_bytes(external="../../../../etc/hostname"), "onnx"),
         "onnx with own operator": ("model.onnx", onnx_bytes(operator="RunCode", domain="evil"), "onnx"),
-    }  # fmt: skip
+    }

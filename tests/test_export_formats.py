@@ -1,0 +1,116 @@
+"""Every format against Keras: the same probabilities to a stated tolerance, on noise and on real slices."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
+for library in ("onnx", "onnxruntime", "ai_edge_litert", "tf2onnx"):
+    pytest.importorskip(library, reason="the extra deploy is not installed")
+
+from hemokit.checks import HemokitError  # noqa: E402
+from hemokit.export import compare_exported, export_model, load_exported  # noqa: E402
+
+pytestmark = pytest.mark.slow
+# float32 sums in another order; float16 keeps 11 bits of each weight; int8 keeps 8 bits of weights and activations.
+TOLERANCE = {"float32": 1e-5, "float16": 2e-3, "int8": 0.1}
+FORMS = (("keras", "float32"), ("onnx", "float32"), ("litert", "float32"), ("litert", "float16"), ("litert", "int8"))
+SUFFIX = {"keras": ".keras", "onnx": ".onnx", "litert": ".tflite"}
+
+
+@pytest.fixture(scope="module")
+def batch():
+    """Eight images of smooth blobs, two channels, and where they are bright."""
+    from scipy.ndimage import gaussian_filter
+
+    noise = np.random.default_rng(0).random((8, 32, 32, 2), np.float32)
+    smooth = gaussian_filter(noise, (0, 3, 3, 0))
+    smooth = (smooth - smooth.min()) / (smooth.max() - smooth.min())
+    return smooth.astype(np.float32), smooth[..., 0] > 0.6
+
+
+@pytest.fixture(scope="module")
+def model(batch):
+    """A tiny U-Net with batch norm, trained for a moment so that its probabilities are not all alike."""
+    import keras
+
+    from hemokit.losses import dice_bce
+    from hemokit.models.unet import unet
+
+    keras.utils.set_random_seed(0)
+    made = unet((32, 32, 2), filters=(4, 8), batch_norm=True)
+    made.compile(optimizer=keras.optimizers.Adam(0.02), loss=dice_bce)
+    images, masks = batch
+    made.fit(images, masks[..., None].astype(np.float32), epochs=30, batch_size=8, verbose=0)
+    return made
+
+
+@pytest.fixture(scope="module")
+def exported(model, batch, tmp_path_factory):
+    """All five forms of it: dict (format, precision) -> path."""
+    folder = tmp_path_factory.mktemp("forms")
+    return {
+        (format, precision): export_model(
+            model, folder / f"{precision}{SUFFIX[format]}", format=format, precision=precision,
+            calibration=batch[0] if precision == "int8" else None, card={"threshold": 0.5},
+        )
+        for format, precision in FORMS
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FORMS, ids="-".join)
+def test_round_trip(form, exported, model, batch):
+    """A loaded file gives what Keras gives, to its tolerance, and loses at most 0.005 of Dice (int8: 0.02)."""
+    row = compare_exported(model, load_exported(exported[form], num_threads=1), *batch).iloc[0]
+    assert row["dice_keras"] > 0.8, "the model has learned nothing: this would compare noise"
+    assert row["max_difference"] <= TOLERANCE[form[1]]
+    assert abs(row["dice_lost"]) <= (0.02 if form[1] == "int8" else 0.005)
+
+
+def test_sizes(exported):
+    """Half precision is smaller than float32, int8 smaller still; no file holds the optimizer."""
+    size = {form: path.stat().st_size for form, path in exported.items()}
+    assert size["litert", "int8"] < size["litert", "float16"] < size["litert", "float32"]
+
+
+def test_conversion_is_silent(model, tmp_path, capfd):
+    """Converters say nothing on either channel."""
+    export_model(model, tmp_path / "m.onnx", format="onnx")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_lambda_is_refused_where_it_is_loaded(tmp_path):
+    """A real model with a Lambda layer, saved by Keras itself and carded by export, is not loaded again."""
+    import keras
+
+    image = keras.Input((8, 8, 1))
+    made = keras.Model(image, keras.layers.Lambda(lambda x: x * 2)(image))
+    path = export_model(made, tmp_path / "m.keras", format="keras")
+    with pytest.raises(HemokitError, match="the model holds a layer of the class Lambda"):
+        load_exported(path)
+
+
+def test_real_slices(ct_ich_root, tmp_path):
+    """On 24 real slices of CT-ICH every format gives Keras' probabilities to its tolerance, with real calibration."""
+    import keras
+
+    from hemokit.apply.squares import to_square
+    from hemokit.datasets import open_dataset, read_image, read_mask
+    from hemokit.losses import dice_bce
+    from hemokit.models.unet import unet
+
+    table = open_dataset(ct_ich_root)
+    rows = table[table["any"] == 1].iloc[:: max(1, int((table["any"] == 1).sum()) // 24)].head(24)
+    images = np.stack([to_square(read_image(row), 64) for _, row in rows.iterrows()]).clip(0, 1)
+    masks = np.stack([to_square(read_mask(row)[..., None].astype(np.float32), 64) for _, row in rows.iterrows()])
+    keras.utils.set_random_seed(0)
+    made = unet((64, 64, 1), filters=(8, 16), batch_norm=True)
+    made.compile(optimizer=keras.optimizers.Adam(0.01), loss=dice_bce)
+    made.fit(images, masks, epochs=15, batch_size=8, verbose=0)
+    for format, precision in FORMS[1:]:
+        path = export_model(
+            made, tmp_path / f"{precision}{SUFFIX[format]}", format=format, precision=precision,
+            calibration=images if precision == "int8" else None, card={"threshold": 0.5},
+        )  # fmt: skip
+        row = compare_exported(made, load_exported(path), images, masks[..., 0] >= 0.5).iloc[0]
+        assert row["max_difference"] <= 2 * TOLERANCE[precision], (format, precision)
+        assert abs(row["dice_lost"]) <= (0.03 if precision == "int8" else 0.005), (format, precision)

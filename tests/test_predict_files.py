@@ -1,0 +1,374 @@
+"""A model on files: the geometry of the masks, volumes counted by hand, and what is refused."""
+
+import gzip
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+from export_cases import BRAIN
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from malformed import dicom, dicom_bytes
+from PIL import Image
+
+from hemokit.__main__ import main
+from hemokit.apply import predict_files
+from hemokit.apply.outputs import free_path
+from hemokit.apply.squares import from_square, to_square
+from hemokit.checks import HemokitError
+from hemokit.datasets.phantom import write_phantom
+from hemokit.export import Card
+from hemokit.slice_cache import prepare_slice
+
+NOTICE = "education only, not a medical device"
+
+
+def model(size=16, *, channels=(BRAIN,), outputs=None, threshold=0.5, **told):
+    """A model that gives back the first channel of its image; with `outputs`, a classifier by the brightest pixel."""
+    shape = (size, size, 1) if outputs is None else (len(outputs),)
+    card = Card(
+        "case", "onnx", "float32", (size, size, len(channels) or 1), shape, "", 1, threshold=threshold,
+        channels=channels, outputs=outputs or ("hemorrhage",), **told,
+    )  # fmt: skip
+
+    def probabilities(images):
+        return images[..., :1] if outputs is None else np.stack([images.max((1, 2, 3))] * len(outputs), 1)
+
+    return SimpleNamespace(card=card, probabilities=probabilities)
+
+
+def head(shape, bright):
+    """Hounsfield units (slices, height, width): air, and 80 HU, the top of the brain window, at the `bright` places."""
+    volume = np.full(shape, -1000, np.int16)
+    for place in bright:
+        volume[place] = 80
+    return volume
+
+
+def write_nifti(path, data, affine):
+    nib.save(nib.Nifti1Image(data, affine), path)
+    return path
+
+
+def scans_of(folder):
+    return pd.read_csv(folder / "scans.csv")
+
+
+# ---- squares ---------------------------------------------------------------------------------------------
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 40))
+@settings(max_examples=60, deadline=None)
+def test_square_and_back_keeps_shape_and_range(height, width, size):
+    """Whatever the sizes: the square has its size, the way back the slice's, and no value leaves its range."""
+    image = np.random.default_rng(height * 41 + width).random((height, width, 2), np.float32)
+    square = to_square(image, size)
+    back = from_square(square[..., 0], (height, width))
+    assert square.shape == (size, size, 2) and back.shape == (height, width)
+    assert back.min() >= -1e-6 and back.max() <= image.max() + 1e-5
+
+
+def test_square_and_back_is_the_same_without_resizing():
+    """A slice whose longer side is the model's size comes back bit by bit."""
+    image = np.random.default_rng(0).random((7, 9, 1), np.float32)
+    assert np.array_equal(from_square(to_square(image, 9)[..., 0], (7, 9)), image[..., 0])
+
+
+def test_square_is_that_of_the_training(tmp_path):
+    """The model is shown what it was trained on: `slice_cache.prepare_slice`, to its rounding."""
+    pixels = np.random.default_rng(1).integers(0, 256, (9, 7)).astype(np.uint8)
+    cv2.imwrite(str(tmp_path / "1.png"), pixels)
+    import hemokit.slice_cache as cache
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cache, "read_image", lambda row, windows: pixels[..., None] / np.float32(255))
+        stored = prepare_slice({}, image_size=16)[0]
+    assert np.allclose(to_square(pixels[..., None] / np.float32(255), 16), stored / 65535, atol=1e-5)
+
+
+# ---- pictures --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ending, channels", [(".png", 1), (".jpg", 1), (".png", 3)])
+def test_picture(tmp_path, ending, channels):
+    """A mask of the picture's own size, odd as it is; read as a render; no volume."""
+    pixels = np.zeros((7, 9), np.uint8)
+    pixels[:, 4:] = 255
+    stored = pixels if channels == 1 else np.stack([pixels] * 3, axis=-1)
+    Image.fromarray(stored).save(tmp_path / f"a{ending}", quality=100)
+    result = predict_files(model(27), tmp_path / f"a{ending}", tmp_path / "out")
+    with Image.open(tmp_path / "out" / "masks" / "a_mask.png") as mask:
+        assert np.array_equal(np.asarray(mask), pixels) and NOTICE in mask.text["Description"]
+    row = scans_of(tmp_path / "out").iloc[0]
+    assert row["volume_ml"] == "unknown" and row["resized"] == "7 x 9 to 27 x 27 and back"
+    assert "render of the model's window, brain (level 40 HU, width 80 HU): 8 bits, not windowed again" in row["read"]
+    assert result.slices.iloc[0]["mask_pixels"] == 35 and result.slices.iloc[0]["mask_area_mm2"] == "unknown"
+    assert "saved in color" in str(row["notes"]) or channels == 1
+
+
+def test_pictures_that_are_refused(tmp_path):
+    """Colors, 16 bits, and a picture for a model of two windows: one sentence, and nothing is left."""
+    Image.fromarray(np.full((8, 9, 3), (9, 9, 90), np.uint8)).save(tmp_path / "color.png")
+    Image.fromarray(np.zeros((8, 9), np.uint16)).save(tmp_path / "deep.png")
+    Image.fromarray(np.zeros((8, 9), np.uint8)).save(tmp_path / "gray.png")
+    two = model(channels=(BRAIN, {**BRAIN, "name": "bone", "level": 600.0}))
+    for name, one, sentence in (
+        ("color.png", model(), "color.png: the picture has colors, but expected a gray CT slice"),
+        ("deep.png", model(), "deep.png: the picture has 16 bits"),
+        ("gray.png", two, "gray.png: a picture shows one window, and the model sees 2 channels"),
+    ):
+        with pytest.raises(HemokitError, match=sentence):
+            predict_files(one, tmp_path / name, tmp_path / "out")
+        assert not (tmp_path / "out").exists() and not list(tmp_path.glob(".*"))
+
+
+# ---- NIfTI -----------------------------------------------------------------------------------------------
+
+
+def oblique(degrees=11.0, spacing=(0.5, 0.7, 5.0), signs=(-1, 1, 1)):
+    """An affine turned about the patient's left-right axis, as a scan with a tilted head has it."""
+    angle = np.radians(degrees)
+    turn = np.array([[1, 0, 0], [0, np.cos(angle), -np.sin(angle)], [0, np.sin(angle), np.cos(angle)]])
+    affine = np.eye(4)
+    affine[:3, :3] = turn @ np.diag(np.array(spacing) * signs)
+    affine[:3, 3] = (12.5, -80.25, 33.0)
+    return affine
+
+
+@pytest.mark.parametrize("signs", [(-1, 1, 1), (1, 1, 1), (1, -1, -1)])
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
+def test_nifti_on_its_own_grid(tmp_path, signs, ending):
+    """Three voxels of one place: the mask has them in the file's own axes, with the same affine, bit by bit."""
+    volume = head((9, 7, 8), [(slice(2, 5), 3, 6)])
+    path = write_nifti(tmp_path / f"scan{ending}", volume, oblique(signs=signs))
+    predict_files(model(9), path, tmp_path / "out")
+    mask = nib.load(tmp_path / "out" / "masks" / f"scan_mask{ending}")
+    source = nib.load(path)
+    assert mask.shape == source.shape and np.array_equal(mask.affine, source.affine)
+    assert all(np.array_equal(mask.header[name], source.header[name]) for name in ("pixdim", "qform_code", "srow_x"))
+    assert np.array_equal(np.asarray(mask.dataobj), volume == 80)
+    assert NOTICE in mask.header["descrip"].item().decode()
+
+
+def test_volume_by_hand(tmp_path):
+    """Twelve voxels of 0.5 x 0.5 x 5 mm are 15 cubic millimeters: 0.015 mL; each slice has its area."""
+    volume = head((8, 8, 7), [(slice(1, 4), slice(2, 4), slice(3, 5))])
+    path = write_nifti(tmp_path / "scan.nii", volume, np.diag([-0.5, 0.5, 5, 1]))
+    result = predict_files(model(8), path, tmp_path / "out")
+    assert result.scans.iloc[0]["volume_ml"] == pytest.approx(0.015)
+    assert result.slices["mask_area_mm2"].tolist() == [0, 0, 0, 1.5, 1.5, 0, 0]
+    assert result.slices["slice_index"].tolist() == list(range(7)) and result.scans.iloc[0]["resized"] == "no"
+    assert result.slices["hemorrhage"].sum() == result.scans.iloc[0]["slices_with_hemorrhage"] == 2
+
+
+def test_header_text_does_not_travel(tmp_path):
+    """A name in the description of the input is not in the mask."""
+    image = nib.Nifti1Image(head((8, 8, 7), [(4, 4, 4)]), np.diag([-1, 1, 5, 1]))
+    image.header["descrip"] = b"Doe^Jane"
+    nib.save(image, tmp_path / "scan.nii.gz")
+    predict_files(model(8), tmp_path / "scan.nii.gz", tmp_path / "out")
+    assert b"Doe" not in gzip.decompress((tmp_path / "out" / "masks" / "scan_mask.nii.gz").read_bytes())
+
+
+def test_hounsfield_needs_windows(tmp_path):
+    """A model whose card names no windows, or one that is not known, is not shown Hounsfield units."""
+    path = write_nifti(tmp_path / "scan.nii", head((8, 8, 7), [(4, 4, 4)]), np.diag([-1, 1, 5, 1]))
+    for channels in ((), ({**BRAIN, "level": None, "width": None},)):
+        with pytest.raises(HemokitError, match="so Hounsfield units cannot be shown to it"):
+            predict_files(model(8, channels=channels), path, tmp_path / "out")
+
+
+def test_windows_are_those_of_the_card(tmp_path):
+    """80 HU is white in the brain window and gray in a wider one: 2/3 at level 40, width 120."""
+    path = write_nifti(tmp_path / "scan.nii", head((8, 8, 7), [(4, 4, 4)]), np.diag([-1, 1, 5, 1]))
+    for width, top in ((80, 1.0), (120, 5 / 6)):
+        result = predict_files(model(8, channels=({**BRAIN, "width": width},)), path, tmp_path / f"out{width}")
+        assert result.slices["top_probability"].max() == pytest.approx(top, abs=1e-6)
+
+
+# ---- DICOM -----------------------------------------------------------------------------------------------
+
+
+def write_series(folder, gaps=(0, 5, 10), *, uid="1.2.3", **fields):
+    """Three slices of 16 x 16; four pixels at 80 HU in the one in the middle; file names against the order."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, place in enumerate(gaps):
+        stored = np.full((16, 16), 24, np.int16)
+        if number == 1:
+            stored[3:5, 6:8] = 1104
+        told = {
+            "SOPInstanceUID": f"{uid}.{number + 1}", "SeriesInstanceUID": uid, "StudyInstanceUID": "1.2",
+            "ImagePositionPatient": [0, 0, float(place)], "PixelSpacing": [0.5, 0.5], **fields,
+        }  # fmt: skip
+        made = dicom(np.random.default_rng(0), stored=stored, **told)
+        (folder / f"{9 - number}.dcm").write_bytes(made if isinstance(made, bytes) else dicom_bytes(made))
+    return folder
+
+
+def test_series_volume_by_hand(tmp_path):
+    """Four pixels of 0.5 x 0.5 mm, slices 5 mm apart: 0.005 mL; slices in the order of their places."""
+    result = predict_files(model(16), write_series(tmp_path / "in" / "scan"), tmp_path / "out")
+    row = result.scans.iloc[0]
+    assert row["scan"] == "scan" and row["volume_ml"] == pytest.approx(0.005)
+    assert result.slices["file"].tolist() == ["9.dcm", "8.dcm", "7.dcm"]
+    assert result.slices["mask_pixels"].tolist() == [0, 4, 0]
+    assert cv2.imread(str(tmp_path / "out/masks/scan/8_mask.png"), 0).astype(bool).sum() == 4
+
+
+def test_series_with_a_gap(tmp_path):
+    """Where a slice is missing the volume is unknown, and the table says why; two series are two scans."""
+    write_series(tmp_path / "in", (0, 5, 15))
+    result = predict_files(model(16), tmp_path / "in", tmp_path / "out")
+    row = result.scans.iloc[0]
+    assert row["volume_ml"] == "unknown" and "the gaps between slices go from 5.00 to 10.00 mm" in row["notes"]
+    write_series(tmp_path / "in" / "other", uid="1.2.4")
+    assert len(predict_files(model(16), tmp_path / "in", tmp_path / "two").scans) == 2
+
+
+def test_dicom_seg(tmp_path):
+    """The segmentation has a frame for each slice, in its place, with the pixels of the mask, and says what it is."""
+    seg = pytest.importorskip("highdicom.seg", reason="the extra seg is not installed")
+    from hemokit.apply.inputs import find_sources, read_scan
+    from hemokit.apply.seg import segmentation
+    from hemokit.formats.dicom_files import read_dicom_header
+
+    scan = read_scan(find_sources(write_series(tmp_path / "in"))[0][0])
+    masks = scan.values > 60
+    data, notes = segmentation(masks, scan.files, scan.spacing_mm[0])
+    (tmp_path / "seg.dcm").write_bytes(data)
+    read = seg.segread(tmp_path / "seg.dcm")
+    order = [read_dicom_header(file).instance_uid for file in scan.files]
+    assert [uid for _, _, uid in read.get_source_image_uids()] == order and NOTICE in read.SeriesDescription
+    assert np.array_equal(read.get_pixels_by_source_instance(order, segment_numbers=[1])[..., 0], masks)
+    assert len(notes) == 2 and "slice thickness" in notes[0] and "frame of reference" in notes[1]
+    assert segmentation(masks, scan.files, None)[0] is None
+
+
+def test_without_highdicom(tmp_path, monkeypatch):
+    """Where highdicom is missing, there are PNGs, and the table says how to get a SEG."""
+    monkeypatch.setattr("hemokit.apply.seg.is_installed", lambda: False)
+    result = predict_files(model(16), write_series(tmp_path / "in"), tmp_path / "out")
+    assert "hemokit[seg]" in result.scans.iloc[0]["notes"] and not list((tmp_path / "out").rglob("*.dcm"))
+
+
+@pytest.mark.slow
+def test_series_of_the_phantom(tmp_path):
+    """A phantom's RSNA files: every file is in a scan or refused, every mask is written, and volumes are numbers."""
+    root = write_phantom(tmp_path / "p", layout="rsna", num_patients=1, image_size=64, seed=0)
+    result = predict_files(model(32, threshold=0.9), root / "stage_2_train", tmp_path / "out")
+    files = list((root / "stage_2_train").glob("*.dcm"))
+    assert len(result.slices) + len(result.refused) == len(files)
+    assert all(isinstance(one, float) for one in result.scans["volume_ml"])
+    assert len(list((tmp_path / "out" / "masks").rglob("*_mask.png"))) == len(result.slices)
+
+
+# ---- folders, tables, refusals ---------------------------------------------------------------------------
+
+
+def test_folder_counts_everything(tmp_path):
+    """Good files are used, broken ones told with their reason, others counted; names that clash get numbers."""
+    root = tmp_path / "in"
+    (root / "deep").mkdir(parents=True)
+    for name in ("a.png", "a.jpg", "deep/a.png"):
+        Image.fromarray(np.full((8, 9), 200, np.uint8)).save(root / name)
+    (root / "broken.png").write_bytes((root / "a.png").read_bytes()[:-9])
+    (root / "notes.txt").write_text("x")
+    result = predict_files(model(), root, tmp_path / "out")
+    assert (len(result.scans), len(result.refused), result.others) == (3, 1, 1)
+    written = {one.relative_to(tmp_path / "out" / "masks").as_posix() for one in tmp_path.glob("out/masks/**/*.png")}
+    assert written == {"a_mask.png", "a_mask_2.png", "deep/a_mask.png"}
+    refused = pd.read_csv(tmp_path / "out" / "refused.csv")
+    assert refused["file"].tolist() == ["broken.png"] and "broken.png: " in refused["reason"][0]
+    for name in ("slices.csv", "scans.csv", "refused.csv"):
+        assert set(pd.read_csv(tmp_path / "out" / name)["notice"]) == {NOTICE}
+    assert (tmp_path / "out" / "README.txt").read_text().startswith("Education only, not a medical device.")
+
+
+def test_nothing_to_read_and_nothing_usable(tmp_path):
+    """An empty folder, a text file, a folder of broken files: one sentence, no output."""
+    (tmp_path / "in").mkdir()
+    with pytest.raises(HemokitError, match="no such file among 0, but expected a JPG, PNG, NIfTI"):
+        predict_files(model(), tmp_path / "in", tmp_path / "out")
+    for name in ("a.png", "b.png"):
+        (tmp_path / "in" / name).write_bytes(b"no picture")
+    with pytest.raises(HemokitError, match=r"none of 2 scans could be used; the first: .*a\.png: the content is no"):
+        predict_files(model(), tmp_path / "in", tmp_path / "out")
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["in"]
+
+
+def test_out_is_not_overwritten(tmp_path):
+    """A folder that is there stays as it is."""
+    Image.fromarray(np.zeros((8, 9), np.uint8)).save(tmp_path / "a.png")
+    with pytest.raises(HemokitError, match="is there already, but expected a folder to make"):
+        predict_files(model(), tmp_path / "a.png", tmp_path)
+
+
+def test_killed_in_between_leaves_nothing(tmp_path):
+    """An exception while it computes leaves neither a folder nor a part of one."""
+    Image.fromarray(np.zeros((8, 9), np.uint8)).save(tmp_path / "a.png")
+    broken = model()
+    broken.probabilities = lambda images: 1 / 0
+    with pytest.raises(ZeroDivisionError, match="division"):
+        predict_files(broken, tmp_path / "a.png", tmp_path / "out")
+    assert [one.name for one in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_models_that_are_refused(tmp_path):
+    """No threshold, several masks: said before anything is read."""
+    Image.fromarray(np.zeros((8, 9), np.uint8)).save(tmp_path / "a.png")
+    several = model()
+    several.card = several.card._replace(output_shape=(16, 16, 3))
+    for one, sentence in ((model(threshold=None), "names no threshold"), (several, "a model of 3 masks")):
+        with pytest.raises(HemokitError, match=sentence):
+            predict_files(one, tmp_path / "a.png", tmp_path / "out")
+
+
+def test_classifier_gives_scores_and_no_masks(tmp_path):
+    """A probability for each label and slice; no mask, no volume."""
+    Image.fromarray(np.full((8, 9), 51, np.uint8)).save(tmp_path / "a.png")
+    result = predict_files(model(outputs=("any", "subdural")), tmp_path / "a.png", tmp_path / "out")
+    assert result.slices.iloc[0]["probability_subdural"] == pytest.approx(0.2)
+    assert "volume_ml" not in result.scans and not (tmp_path / "out" / "masks").exists()
+
+
+def test_slice_threshold_calls_slices(tmp_path):
+    """Where the card has a threshold of slices, it decides; a slice can be called although its mask is empty."""
+    Image.fromarray(np.full((8, 9), 102, np.uint8)).save(tmp_path / "a.png")
+    row = predict_files(model(slice_threshold=0.3), tmp_path / "a.png", tmp_path / "out").slices.iloc[0]
+    assert row["hemorrhage"] == 1 and row["mask_pixels"] == 0
+
+
+def test_free_path_on_disks_without_capitals(tmp_path):
+    """A_mask.png and a_mask.png are one name on some disks: the second gets a number."""
+    (tmp_path / "A_mask.png").touch()
+    assert free_path(tmp_path, "a_mask", ".png").name == "a_mask_2.png"
+
+
+@pytest.mark.slow
+def test_command_line(tmp_path, capsys):
+    """An exported file on one picture: volume unknown, notice, exit code 0; on a folder with a broken file, 1."""
+    pytest.importorskip("onnxruntime", reason="the extra deploy is not installed")
+    pytest.importorskip("onnx", reason="the extra deploy is not installed")
+    from export_cases import write_onnx
+
+    path = write_onnx(tmp_path / "m.onnx", (16, 16, 1))
+    root = Path(tmp_path / "in")
+    root.mkdir()
+    Image.fromarray(np.full((8, 9), 200, np.uint8)).save(root / "a.png")
+    assert main(["predict", str(path), "--data", str(root / "a.png"), "--out", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("Education only, not a medical device.") and "a.png: volume unknown" in said
+    (root / "b.png").write_bytes(b"no picture")
+    assert main(["predict", str(path), "--data", str(root), "--out", str(tmp_path / "two")]) == 1
+    assert "Refused: " in capsys.readouterr().out
+    for arguments, sentence in (
+        ([str(tmp_path / "none"), "--data", str(root)], "there is no such file or folder"),
+        ([str(path), "--data", str(root), "--threshold", "2"], "expected a number from 0 to 1"),
+        ([str(path), "--data", str(tmp_path / "none")], "expected"),
+    ):
+        assert main(["predict", *arguments, "--out", str(tmp_path / "three")]) == 2
+        assert sentence in capsys.readouterr().err and not (tmp_path / "three").exists()
