@@ -94,7 +94,7 @@ def cached_slices(table, *, image_size, windows=None, masks=False, progress=None
 
 
 def content_key(table, *, image_size, windows=None, masks=False):
-    """64 hex digits that change with whatever the prepared slices of a table depend on; all files but stores are read."""
+    """64 hex digits that change with whatever the prepared slices of a table depend on; files are read, stores not."""
     digests, rows = {}, []
     for row in unique_slices(table).to_dict("records"):
         paths = files_of(row, windows=windows, masks=masks)
