@@ -31,9 +31,8 @@ WINDOW = {"name": "brain", "dataset": "phantom", "level": 40.0, "width": 80.0}
 
 def slices_of(patient):
     """(images, masks, hounsfield) of one phantom patient."""
-    scan = make_scan(patient, seed=0, image_size=SIZE, num_slices=SLICES, subtypes=("intraparenchymal",))
-    mask = np.any(list(scan.masks.values()), axis=0)
-    return stack_windows(scan.hounsfield, ["brain"]), mask, scan.hounsfield
+    hounsfield, masks = make_scan(patient, seed=0, image_size=SIZE, num_slices=SLICES, subtypes=("intraparenchymal",))
+    return stack_windows(hounsfield, ["brain"]), np.any(list(masks.values()), axis=0), hounsfield
 
 
 def trained():
@@ -90,7 +89,7 @@ def main():
     shown = [
         {**{name: row.get(name, "-") for name in names}, "times faster": slowest / row["ms a slice"]} for row in rows
     ]
-    note = f"U-Net of {model.count_params():,} parameters, {SIZE} x {SIZE}, one slice at a time; a scan of {SLICES} slices."
+    note = f"U-Net of {model.count_params():,} parameters, {SIZE} x {SIZE}, slices one at a time; a scan has {SLICES}."
     report("Exported models", shown, note)
 
 

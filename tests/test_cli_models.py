@@ -248,8 +248,8 @@ def test_evaluate_brings_no_keras(run):
         (["predict", "x"], "Missing option '--data'."),
         (["evaluate"], "Missing argument 'DIR'."),
         (["evaluate", "/nowhere"], "/nowhere: there is no such folder, but expected the folder that hemokit train or"),
-        (["predict", "/nowhere", "--data", "x", "--out", "y"], "/nowhere: there is no such folder, but expected the f"),
-        (["predict", ".", "--data", "/nowhere", "--out", "y"], "/nowhere: there is no such folder, but expected the f"),
+        (["predict", "/nowhere", "--data", "x", "--out", "y"], "/nowhere: there is no such file or folder, but expec"),
+        (["predict", ".", "--data", "/nowhere", "--out", "y"], "/nowhere: there is no such file or folder, but exp"),
         (["train", "--data", "/nowhere"], "/nowhere: there is no such folder, but expected the folder of a data set"),
     ],
 )

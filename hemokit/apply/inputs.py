@@ -67,6 +67,9 @@ def find_sources(path):
         HemokitError: nothing to read; a single file of another kind.
     """
     path = Path(path)
+    if not path.exists():
+        expected = f"a data set, {KINDS}, or a folder of such files"
+        raise problem("there is no such file or folder", expected, "Check the path.", file=path)
     root = path if path.is_dir() else path.parent
     files = sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
     sources, refused, others, series = [], [], 0, {}

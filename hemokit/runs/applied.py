@@ -6,8 +6,6 @@ from hemokit.checks import problem
 from hemokit.datasets import READERS
 from hemokit.export import Card, Exported, load_exported
 from hemokit.files import sha256
-from hemokit.runs.exporting import WEIGHTS, card_of, load_run
-from hemokit.runs.prediction import read_run
 
 
 def open_model(path):
@@ -23,6 +21,9 @@ def open_model(path):
     if path.is_file():
         return load_exported(path)
     check_there(path)
+    from hemokit.runs.exporting import WEIGHTS, card_of, load_run  # brings Keras, which an exported file does not need
+    from hemokit.runs.prediction import read_run
+
     settings, facts = read_run(path)
     model, weights = load_run(path), sha256(path / WEIGHTS)
     told = card_of(path, settings, facts, weights)
