@@ -225,3 +225,25 @@ def test_heat_and_result_come_for_the_file_that_is_sent(port):
     assert result.body[:2] == b"PK" and "hemokit_result.zip" in result.headers["Content-Disposition"]
     example = send(port, "/api/slices?example=epidural")
     assert unpacked(example.body)[0]["slices"] == 15 and int(example.headers["X-First-Slice"]) < 15
+
+
+@pytest.mark.slow
+def test_real_slices_are_answered_as_the_model_sees_them(ct_ich_root):
+    """40 real slices: the page's map is the model's own on `prepare_slice`, to one thousandth (8-bit rounding: 0)."""
+    from hemokit.apply.squares import from_square
+    from hemokit.datasets import open_dataset
+    from hemokit.demo import open_model
+    from hemokit.slice_cache import LEVELS, prepare_slice
+
+    table = open_dataset(ct_ich_root)
+    rows = table.sort_values("any", ascending=False, kind="stable").iloc[:: max(1, len(table) // 40)]
+    model, worst = open_model(), 0
+    with serving(model) as port:
+        for _, row in rows.iterrows():
+            path = Path(row["image_path"])
+            maps = unpacked(send(port, "/api/slices", path.read_bytes(), path.name).body)[2]
+            image = prepare_slice(row, image_size=model.image_size)[0] / np.float32(LEVELS)
+            wanted = from_square(model.probabilities(image[None].astype(np.float32))[0, ..., 0], maps.shape[1:])
+            worst = max(worst, float(np.abs(maps[0] / 1000 - wanted).max()))
+    print(f"{len(rows)} real slices: at most {worst:.5f} apart")
+    assert worst < 0.0015

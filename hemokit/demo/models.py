@@ -113,13 +113,17 @@ def _about(card):
         said.append("Its card names no threshold: 0.5 stands in.")
     else:
         said.append(f"Threshold {card.threshold:.3f}{f', chosen on {card.chosen_on}' if card.chosen_on else ''}.")
-    for row in card.scores:
-        if str(row.get("metric", "")).lower() in ("dice", "pixel_dice") and row.get("estimate") is not None:
-            said.append(f"Dice {row['estimate']:.2f} on {row.get('data') or card.judged_on or 'its test data'}.")
-            break
+    said += [_score(row) for row in card.scores if row.get("metric") == "dice" and row.get("estimate") is not None][:1]
     if "phantom" in f"{card.trained_on} {card.data}".lower():
         said.append("It never saw a patient: on real scans it may be wrong everywhere.")
     return tuple(said)
+
+
+def _score(row):
+    """One row of a report as a sentence, with its interval and its patients where they are known."""
+    interval = f" [{row['low']:.2f}, {row['high']:.2f}]" if row.get("low") is not None else ""
+    patients = f"{row['patients']} patients of " if row.get("patients") else ""
+    return f"Dice {row['estimate']:.2f}{interval} on the {row.get('split') or 'test'} split: {patients}{row['data']}."
 
 
 def _exported_run(folder):
