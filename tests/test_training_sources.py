@@ -10,6 +10,8 @@ from hemokit.batches import SliceBatches
 from hemokit.checks import HemokitError
 from hemokit.datasets import open_dataset
 from hemokit.datasets.phantom import write_phantom
+from hemokit.models.unet import unet
+from hemokit.patch_batches import PatchBatches
 from hemokit.training.precision import choose_precision, computing_in
 from hemokit.training.run_record import describe_model
 from hemokit.training.sources import ArrayBatches, as_source, check_sources
@@ -97,6 +99,18 @@ def test_validation_of_another_kind_is_refused(table, options, told):
     with pytest.raises(HemokitError, match=told):
         check_sources(train, as_source(SliceBatches(rows, **SIZES | options)))
     check_sources(train, as_source(SliceBatches(rows, windows="brain", **SIZES)))  # which None is
+
+
+def test_validation_patches_of_another_size_are_refused(table, tmp_path):
+    """Patches of validation that the model does not take are named before training, not after an epoch of it."""
+    how = {"image_size": 8, "batch_size": 4, "cache": False}
+    train, validation = (
+        PatchBatches(table[table["split"] == name], patch=(size, size), training=name == "train", **how)
+        for name, size in (("train", 8), ("validation", 4))
+    )
+    with pytest.raises(HemokitError, match="images of 4 x 4 x 1, but expected 8 x 8 x 1"):
+        training.fit(lambda: unet((8, 8, 1), filters=(2, 2)), train, validation, run_dir=tmp_path, epochs=1)
+    assert not list(tmp_path.iterdir())
 
 
 def test_validation_of_other_classes_is_refused(table):

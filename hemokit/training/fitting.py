@@ -68,7 +68,8 @@ def fit(
     train, validation = _sources(train, validation, batch_size=batch_size, seed=seed, monitor=monitor)
     saved = _saved_run(run_dir, resume, chief)
     model = built_model(model, strategy, seed=seed)
-    check_model(model, train, loss)
+    for source in (train, validation)[: 1 if validation is None else 2]:
+        check_model(model, source, loss)
     with scope_of(strategy):  # the variables of an optimizer belong to the strategy it is made under
         recipe = build_recipe(
             model, loss=loss, optimizer=optimizer, learning_rate=learning_rate, metrics=metrics, schedule=schedule,

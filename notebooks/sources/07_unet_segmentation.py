@@ -258,8 +258,9 @@ print(f"{convolution:,} weights in one layer, {part_of_all:.0%} of all; {normali
 #
 # ### Train
 # Both papers took binary cross-entropy as the loss. `quick` adds the Dice of all pixels of a batch, made smooth, which
-# needs fewer steps (lesson 08). Each run has a folder of its own, named by its data and settings: Run All a second time
-# finds it there and trains no further, and a run that was cut off goes on. Other settings are another folder.
+# needs fewer steps (lesson 08 is about losses). Each run has a folder of its own, named by its data and settings: Run
+# All a second time finds it there and trains no further, and a run that was cut off goes on. Other settings are another
+# folder.
 #
 # **Predict**: after the last epoch, will the Dice of the validation patients be below or above that of the training?
 

@@ -407,8 +407,8 @@ for name, one in {"the last crop": last, "weighted mean": whole}.items():
 print("as hemokit's own:", np.allclose(whole, stitch(maps, positions, mask.shape), atol=1e-5))
 
 # %%
-# alt: The slice with the true outline, two probability maps of it, and where these differ. The maps look alike; the
-# alt: difference ends at straight edges, where one crop stops and the next begins.
+# alt: The slice with the true outline, two probability maps of it, and where these differ. The maps look alike; what
+# alt: differs is little, and lies in the bleed, at its edge and in specks around it.
 apart = np.abs(last - whole)
 shown = [image[..., 0], last, whole, apart / max(apart.max(), 1e-6)]
 titles = ["scan", "the last crop wins", "weighted mean", f"apart, up to {apart.max():.2f}"]
