@@ -30,17 +30,17 @@ def batch():
 
 @pytest.fixture(scope="module")
 def model(batch):
-    """A tiny U-Net with batch norm, trained for a moment so that its probabilities are not all alike."""
+    """A tiny U-Net, trained for a moment so that its probabilities are not all alike."""
     import keras
 
     from hemokit.losses import dice_bce
     from hemokit.models.unet import unet
 
     keras.utils.set_random_seed(0)
-    made = unet((32, 32, 2), filters=(4, 8), batch_norm=True)
-    made.compile(optimizer=keras.optimizers.Adam(0.02), loss=dice_bce)
+    made = unet((32, 32, 2), filters=(8, 16, 32))
+    made.compile(optimizer=keras.optimizers.Adam(0.01), loss=dice_bce)
     images, masks = batch
-    made.fit(images, masks[..., None].astype(np.float32), epochs=30, batch_size=8, verbose=0)
+    made.fit(images, masks[..., None].astype(np.float32), epochs=120, batch_size=8, verbose=0)
     return made
 
 
@@ -114,3 +114,16 @@ def test_real_slices(ct_ich_root, tmp_path):
         row = compare_exported(made, load_exported(path), images, masks[..., 0] >= 0.5).iloc[0]
         assert row["max_difference"] <= 2 * TOLERANCE[precision], (format, precision)
         assert abs(row["dice_lost"]) <= (0.03 if precision == "int8" else 0.005), (format, precision)
+
+
+def test_coreml(model, tmp_path):
+    """A package folder with its card, whose hash changes with any of its files; it is written, not run."""
+    pytest.importorskip("coremltools", reason="coremltools is not installed")
+    from hemokit.export.coreml import export_coreml, folder_sha256
+
+    path = export_coreml(model, tmp_path / "m.mlpackage", card={"threshold": 0.5})
+    before = folder_sha256(path)
+    (path / "Manifest.json").write_text("{}")
+    assert folder_sha256(path) != before and (tmp_path / "m.mlpackage.json").is_file()
+    with pytest.raises(HemokitError, match="is there already"):
+        export_coreml(model, path)

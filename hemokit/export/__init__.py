@@ -8,7 +8,7 @@
 code. Running a .tflite or an .onnx imports neither TensorFlow nor Keras.
 
 Reading order: cards (what stands beside a file), archives (what may be in a .keras), runtimes (how each format runs),
-runtime (load_exported), converting (export_model), comparing (what a format costs).
+runtime (load_exported), converting (export_model), coreml (for Apple's machines), comparing (what a format costs).
 """
 
 from hemokit.export.cards import Card, card_path, read_card, write_card

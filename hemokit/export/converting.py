@@ -50,11 +50,11 @@ def export_model(model, path, *, format, card=None, calibration=None, precision=
     check_choice(format, FORMATS, "format")
     check_choice(precision, PRECISIONS, "precision")
     _check_names(path, format, precision, card or {})
-    input_shape, output_shape = _shapes(model)
+    input_shape, output_shape = shapes_of(model)
     if precision == "int8":
         calibration = _checked_calibration(calibration, input_shape)
     data = _WRITERS[format](model, precision, calibration)
-    told = {"name": path.stem, "outputs": _names(output_shape[-1]), **(card or {})}
+    told = {"name": path.stem, "outputs": names_of(output_shape[-1]), **(card or {})}
     written = Card(
         format=format, precision=precision, input_shape=input_shape, output_shape=output_shape,
         sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data), **told,
@@ -68,9 +68,10 @@ def export_model(model, path, *, format, card=None, calibration=None, precision=
 def _keras_bytes(model, precision, calibration):
     import keras
 
-    if model.compiled:  # a clone is not: the file holds no optimizer, which is twice as large as the weights
+    if model.compiled:  # the file holds no loss, and no optimizer, which is twice as large as the weights
         weights, model = model.get_weights(), keras.models.clone_model(model)
         model.set_weights(weights)
+        model.compiled, model.optimizer = False, None
     with tempfile.TemporaryDirectory() as folder:
         saved = Path(folder) / "model.keras"
         model.save(saved)
@@ -78,7 +79,7 @@ def _keras_bytes(model, precision, calibration):
 
 
 def _onnx_bytes(model, precision, calibration):
-    with tempfile.TemporaryDirectory() as folder, _converting("onnx"):
+    with tempfile.TemporaryDirectory() as folder, converting("onnx"):
         import keras
 
         saved = Path(folder) / "model.onnx"
@@ -88,7 +89,7 @@ def _onnx_bytes(model, precision, calibration):
 
 
 def _litert_bytes(model, precision, calibration):
-    with tempfile.TemporaryDirectory() as folder, _converting("litert"):
+    with tempfile.TemporaryDirectory() as folder, converting("litert"):
         import tensorflow as tf
 
         one = [tf.TensorSpec((1, *model.input_shape[1:]), tf.float32, name="image")]
@@ -111,7 +112,7 @@ _WRITERS = {"keras": _keras_bytes, "litert": _litert_bytes, "onnx": _onnx_bytes}
 
 
 @contextlib.contextmanager
-def _converting(format):
+def converting(format):
     """Around a converter: its chatter goes nowhere, what it lacks or cannot do is one sentence."""
     try:
         with quiet(), warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
@@ -139,12 +140,17 @@ def _check_names(path, format, precision, card):
         raise problem(came, f"{SUFFIXES[format]} for {format}", remedy, file=path)
     if precision != "float32" and format != "litert":
         raise problem(f"precision is {precision} for {format}", "float32", "For less take format='litert'.")
+    check_card(card)
+
+
+def check_card(card):
+    """Raise HemokitError where a card says what is not for the caller to say."""
     strange = sorted(set(card) - set(TOLD))
     if strange:
         raise problem(f"the card says {strange[0]!r}", f"some of {', '.join(TOLD)}", "Put other facts into about.")
 
 
-def _shapes(model):
+def shapes_of(model):
     """(input shape, output shape) without the batch, where the model is one that can be exported."""
     inputs, outputs = getattr(model, "inputs", None) or (), getattr(model, "outputs", None) or ()
     if len(inputs) != 1 or len(outputs) != 1:
@@ -169,5 +175,6 @@ def _checked_calibration(calibration, shape):
     return images
 
 
-def _names(count):
+def names_of(count):
+    """Names of outputs that nobody named: tuple of str."""
     return ("hemorrhage",) if count == 1 else tuple(f"output {number}" for number in range(count))
