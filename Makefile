@@ -48,7 +48,8 @@ benchmark: $(READY) ## measure the speed of the hot paths
 lock: $(READY) ## resolve requirements.txt anew from pyproject.toml (needs the network)
 	@$(RUN) -m pip install --quiet uv
 	@$(RUN) -m uv pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.11 --fork-strategy fewest \
-		--extra tensorflow --extra baselines --extra lessons --extra data --extra dev --extra test \
+		--extra tensorflow --extra baselines --extra dicom --extra lessons --extra deploy --extra seg --extra data \
+		--extra dev --extra test \
 		--no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 		--output-file requirements.txt
 
