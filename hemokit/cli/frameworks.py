@@ -6,7 +6,6 @@ import os
 from importlib.util import find_spec
 
 from hemokit.checks import problem
-from hemokit.export.runtimes import quiet
 
 
 @contextlib.contextmanager
@@ -15,6 +14,8 @@ def keras_at_hand():
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         if os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow" and find_spec("tensorflow"):
+            from hemokit.export.runtimes import quiet  # here, because it brings pandas
+
             with quiet():
                 importlib.import_module("tensorflow")
         yield

@@ -25,8 +25,8 @@ class Example(NamedTuple):
 EXAMPLES = {
     "intraparenchymal": Example("Bleed within the brain", ("intraparenchymal",), 4),
     "epidural": Example("Epidural bleed", ("epidural",), 2),
-    "subdural": Example("Subdural bleed", ("subdural",), 1),
-    "none": Example("No bleed", (), 3),
+    "subdural": Example("Subdural bleed", ("subdural",), 5),
+    "none": Example("No bleed", (), 8),
 }
 
 
