@@ -50,6 +50,8 @@ def demo(
     except ModuleNotFoundError as error:
         remedy = "Install them: pip install 'hemokit[deploy]'."
         raise problem(f"{error.name} is not installed", "the packages of the web page", remedy) from None
+    if model is not None and model.is_dir():
+        print("A run's folder: it is exported once, for ONNX Runtime; Keras stays for Grad-CAM.", flush=True)
     with keras_at_hand() if model is not None and model.is_dir() else contextlib.nullcontext():
         opened = open_model(model)
     server = _listening(build_server, opened, host, port)
