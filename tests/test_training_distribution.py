@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from training_cases import build_simple, fit_simple
+from training_cases import build_simple, fit_sequence, fit_simple
 
 from hemokit.checks import HemokitError
 from hemokit.training import load
@@ -30,23 +30,24 @@ def free_ports(count):
 
 
 @pytest.mark.promises
-def test_two_workers_on_loopback(tmp_path):
+@pytest.mark.parametrize("kind, train", [("slices", fit_simple), ("sequence", fit_sequence)])
+def test_two_workers_on_loopback(tmp_path, kind, train):
     """Two processes with half of each batch have the loss curve of one process; the first writes the files."""
     cluster = {"worker": [f"127.0.0.1:{port}" for port in free_ports(2)]}
     configs = [{"cluster": cluster, "task": {"type": "worker", "index": index}} for index in (0, 1)]
-    two = [start(tmp_path / "two", json.dumps(config)) for config in configs]
-    one = fit_simple(tmp_path / "one", precision="float32")[["loss", "val_loss"]].to_numpy().ravel()
+    two = [start(tmp_path / "two", json.dumps(config), kind) for config in configs]
+    one = train(tmp_path / "one", precision="float32")[["loss", "val_loss"]].to_numpy().ravel()
     losses = [finish(worker) for worker in two]
     assert losses[0] == losses[1] == pytest.approx(one.tolist(), rel=TOLERANCE)
     assert sorted(os.listdir(tmp_path / "two")) == ["best.keras", "history.csv", "last.keras", "run.json"]
 
 
-def start(folder, config):
+def start(folder, config, kind):
     """Start a worker."""
     ours = {"PYTHONPATH": str(SCRIPT.parent.parent), "CUDA_VISIBLE_DEVICES": "-1", "TF_CONFIG": config}
     environment = os.environ | ours
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": environment}
-    return subprocess.Popen([sys.executable, str(SCRIPT), str(folder)], **options)
+    return subprocess.Popen([sys.executable, str(SCRIPT), str(folder), kind], **options)
 
 
 def finish(worker):

@@ -19,6 +19,8 @@ import keras
 import numpy as np
 
 from hemokit import training
+from hemokit.losses import weighted_log_loss
+from hemokit.models.sequence import scan_lstm
 from hemokit.training.checkpoints import BEST, LAST, read_state, write_checkpoint
 
 EPOCHS = 4
@@ -53,6 +55,19 @@ def fit(run_dir, model=build, **options):
 def fit_simple(run_dir, model=build_simple, **options):
     """A short run of the simple network, at a constant rate."""
     return fit(run_dir, model, **{"epochs": 2, "schedule": "constant", "optimizer": "sgd", **options})
+
+
+def fit_sequence(run_dir, **options):
+    """A short run of a small sequence model on eight scans of three to eight slices, four a batch."""
+    rng, lengths = np.random.default_rng(0), (3, 8, 5, 4, 7, 6, 8, 3)
+    slices = np.zeros((8, 8, 12), np.float32)
+    for scan, length in zip(slices, lengths, strict=True):
+        scan[:length] = rng.random((length, 12))
+        scan[:length, 0] = 1
+    there = slices[..., 0]
+    data = slices, (slices[..., 1:7] > 0.6).astype(np.float32), there * there.size / there.sum()
+    how = {"loss": weighted_log_loss, "optimizer": "sgd", "epochs": 2, "batch_size": 4, **options}
+    return training.fit(lambda: scan_lstm(5, units=3), data, data, run_dir=run_dir, **how)
 
 
 def state_of(run_dir):

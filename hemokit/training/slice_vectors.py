@@ -59,10 +59,17 @@ def slice_vectors(model, batches, *, layer="pool", precision="auto", progress=No
 
 def _key(network, batches, precision):
     digest = hashlib.sha256(Path(__file__).read_bytes())
-    digest.update(f"{batches.fingerprint} {precision} {keras.backend.backend()} {network.to_json()}".encode())
+    digest.update(f"{batches.fingerprint} {precision} {keras.backend.backend()} {_described(network)}".encode())
     for values in network.get_weights():
         digest.update(np.ascontiguousarray(values).data)
     return digest.hexdigest()
+
+
+def _described(network):
+    """What the layers do, without their names: Keras counts those of unnamed ones up in every process."""
+    layers = [layer for layer in network._flatten_layers() if not isinstance(layer, keras.Model)]
+    kinds = [(type(layer).__name__, {**layer.get_config(), "name": None}) for layer in layers]
+    return json.dumps(kinds, sort_keys=True, default=repr)
 
 
 def _read(folder, key):
