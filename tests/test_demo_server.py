@@ -229,7 +229,7 @@ def test_heat_and_result_come_for_the_file_that_is_sent(port):
 
 @pytest.mark.slow
 def test_real_slices_are_answered_as_the_model_sees_them(ct_ich_root):
-    """40 real slices: the page's map is the model's own on `prepare_slice`, to 2/1000 (steps, and the levels of training)."""
+    """40 real slices: the page's map is the model's own on `prepare_slice`, to 2/1000."""
     from hemokit.apply.squares import from_square
     from hemokit.datasets import open_dataset
     from hemokit.demo import open_model

@@ -51,6 +51,8 @@ def demo(
         remedy = "Install them: pip install 'hemokit[deploy]'."
         raise problem(f"{error.name} is not installed", "the packages of the web page", remedy) from None
     if model is not None and model.is_dir():
+        if not (model / "run.json").is_file():  # said before Keras comes, which takes long
+            raise problem("there is no run.json in it", "what hemokit train wrote", "Check the path.", file=model)
         print("A run's folder: it is exported once, for ONNX Runtime; Keras stays for Grad-CAM.", flush=True)
     with keras_at_hand() if model is not None and model.is_dir() else contextlib.nullcontext():
         opened = open_model(model)
