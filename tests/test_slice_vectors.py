@@ -104,7 +104,7 @@ def test_predict_slices_and_scans():
     np.testing.assert_allclose(own[names].to_numpy(), vectors.probabilities[places])
     echo = keras.Input((None, 12))
     batches = SequenceBatches(table, vectors, batch_size=2)
-    found = predict_scans(keras.Model(echo, keras.ops.identity(echo[:, :, 1:7])), batches)
+    found = predict_scans(keras.Model(echo, keras.layers.Identity()(echo[:, :, 1:7])), batches)
     assert found["slice_id"].tolist() == table["slice_id"].tolist()
     np.testing.assert_allclose(found[names].to_numpy(), own[names].to_numpy(), atol=1e-6)
     with pytest.raises(HemokitError, match="19 slices have no vectors"):
@@ -113,4 +113,4 @@ def test_predict_slices_and_scans():
         predict_scans(keras.Model(other := keras.Input((None, 13)), other[:, :, 1:7]), batches)
     train = SequenceBatches(table.assign(split="train"), vectors, training=True)
     with pytest.raises(HemokitError, match="batches for training"):
-        predict_scans(keras.Model(echo, keras.ops.identity(echo[:, :, 1:7])), train)
+        predict_scans(keras.Model(echo, keras.layers.Identity()(echo[:, :, 1:7])), train)
