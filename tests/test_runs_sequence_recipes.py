@@ -44,7 +44,8 @@ def test_from_a_store_to_table_one(tables, runs):
     for frame in (slices.predictions, run.predictions):
         assert frame["slice_id"].tolist() == table[table["split"] != "train"]["slice_id"].tolist()
         assert len(label_table(frame[frame["split"] == "test"], num_resamples=100)) == 24
-    assert auroc_gain(slices.predictions.assign(split="x"), run.predictions.assign(split="x"), num_resamples=100)
+    both = [frame.assign(split="both") for frame in (slices.predictions, run.predictions)]
+    assert auroc_gain(*both, unit="slice_id", num_resamples=100).estimate > -1
     again = train_sequence(sequence_slices(table, "quick", SMALL, runs=runs, source="phantom"), SMALL)
     assert again.run_dir == run.run_dir and again.predictions.equals(run.predictions)
     reduction = read_reduction(run.run_dir / "reduction.npz")
