@@ -78,8 +78,7 @@ q10_3 = Exercise(
     reference=lambda values, scans: _smooth(values, scans),
     clue="rolling(3, center=True, min_periods=1).mean() is the mean of up to three. It must not run from the top of "
     "one head into the neck of the next: do it by group.",
-    code="""smoothed = pd.Series(values).groupby(scans).transform(
-    lambda own: own.rolling(3, center=True, min_periods=1).mean()
-)
-smoothed = smoothed.to_numpy()""",
+    code="""by_scan = pd.Series(values).groupby(scans)
+three = {"window": 3, "center": True, "min_periods": 1}
+smoothed = by_scan.transform(lambda own: own.rolling(**three).mean()).to_numpy()""",
 )
