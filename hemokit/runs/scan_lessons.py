@@ -166,7 +166,8 @@ def place_alone(frame, table):
         table: with the column fold.
 
     Returns:
-        the frame with these frequencies as probabilities, in ten steps from neck to vertex; 0 where none was trained.
+        the frame with these frequencies as probabilities, in ten steps from neck to vertex; a step
+        without training slices lies between its neighbors.
     """
     scans = table.groupby("scan_id")["slice_index"]
     height = (table["slice_index"] - scans.transform("min")) / scans.transform("size")
@@ -174,7 +175,8 @@ def place_alone(frame, table):
     parts = []
     for fold, own in known.groupby("fold"):
         rates = known[known["fold"] != fold].groupby("step")[list(LABELS)].mean()
-        parts.append(rates.reindex(own["step"]).fillna(0).set_axis(SCORES, axis=1).set_index(own["slice_id"]))
+        rates = rates.reindex(range(10)).interpolate(limit_direction="both")
+        parts.append(rates.loc[own["step"]].set_axis(SCORES, axis=1).set_index(own["slice_id"]))
     said = pd.concat(parts).loc[frame["slice_id"]]
     return frame.assign(**{name: said[name].to_numpy() for name in SCORES})
 
