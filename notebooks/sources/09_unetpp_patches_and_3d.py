@@ -537,6 +537,7 @@ plt.show()
 # > stitched carelessly misses what lies at a seam, always at the same places of the head. One that is fed a scan in
 # > the wrong order sees neighbors that are none, and says nothing.
 # >
-# > **Next**: lesson 11 asks where a network looks; lesson 12 makes an honest report of the runs in `runs`.
+# > **Next**: lesson 10 reads whole scans, from DICOM files on. Lesson 11 asks where a network looks; lesson 12 makes an
+# > honest report of the runs in `runs`.
 # >
 # > *For education only. Not a medical device.*
