@@ -41,33 +41,23 @@ SEED = 0
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # or TensorFlow tells about the processor
-import io
-import json
-import platform
 import shutil
 import tempfile
-import zlib
 from concurrent.futures import ThreadPoolExecutor
-from time import perf_counter
 
+import cv2
 import matplotlib.pyplot as plt
 import nibabel as nib
 import numpy as np
-import pandas as pd
-from PIL import Image
 
-# %%
-from hemokit import check, evaluation, plots, splits
+from hemokit import check, plots, splits
 from hemokit.apply import predict_files
-from hemokit.apply.windowing import images_of
 from hemokit.checks import HemokitError
 from hemokit.datasets import read_image, read_mask
 from hemokit.demo.uploads import read_upload
-from hemokit.evaluation.bootstrap import unit_codes, weighted_intervals
 from hemokit.export import compare_exported, export_model, load_exported, read_card
 from hemokit.models.unet import unet
-from hemokit.pipelines import slice_pipeline
-from hemokit.runs import channels, recipes
+from hemokit.runs import channels, deploy_lessons, recipes
 from hemokit.thresholds import choose_threshold
 from hemokit.training import load
 
@@ -117,8 +107,7 @@ run_dir, predictions = recipes.train_recipe(
     table, name, recipe, runs=RUNS, source=source, seed=SEED
 )
 model = load(run_dir)
-chosen = choose_threshold(predictions[predictions["split"] == "validation"])
-threshold = chosen.threshold
+threshold = choose_threshold(predictions.query("split == 'validation'")).threshold
 print(f"{model.count_params():,} weights, threshold {threshold:.3f} from validation patients")
 
 # %% [markdown]
@@ -127,14 +116,11 @@ print(f"{model.count_params():,} weights, threshold {threshold:.3f} from validat
 
 # %%
 rows = {part: table[table["split"] == part].reset_index(drop=True) for part in splits.SPLITS}
-windows = recipes.recipe_windows(recipe, table)
-how = {"windows": windows, "image_size": recipe["image_size"], "batch_size": 16}
-few = min(100, len(rows["train"]))
-some = rows["train"].sample(few, random_state=SEED).reset_index(drop=True)
-training = np.concatenate([one for one in slice_pipeline(some, **how).batches])
-pairs = list(slice_pipeline(rows["test"], target="mask", **how).batches)
-images, truth = (np.concatenate(one) for one in zip(*pairs))
-truth = truth[..., 0] > 0.5
+how = {"windows": recipes.recipe_windows(recipe, table), "image_size": recipe["image_size"]}
+training, _ = deploy_lessons.slices_of(
+    rows["train"].sample(frac=1, random_state=SEED)[:100], **how
+)
+images, truth = deploy_lessons.slices_of(rows["test"], **how)
 n = f"{len(images)} slices of {rows['test']['patient_id'].nunique()} patients"
 print(f"test: {n}, {truth.any(axis=(1, 2)).sum()} with hemorrhage, {source}")
 
@@ -170,18 +156,10 @@ print("float32 {:.2f} MB, float16 {:.2f} MB, int8 {:.2f} MB".format(*megabytes))
 # from which probability on a pixel counts, who chose that, and on what it was trained.
 
 # %%
-forms = {"Keras": {"format": "keras"}}
-if find_spec("onnx") and find_spec("tf2onnx") and find_spec("onnxruntime"):
-    forms["ONNX"] = {"format": "onnx"}
-if find_spec("ai_edge_litert"):
-    for precision in ("float32", "float16", "int8"):
-        forms[f"LiteRT {precision}"] = {"format": "litert", "precision": precision}
+forms = deploy_lessons.forms_here()
 if len(forms) < 5:
     print("ONNX or LiteRT is missing (the extra hemokit[deploy] has both): the rest goes on.")
-endings = {"keras": ".keras", "onnx": ".onnx", "litert": ".tflite"}
-files = {
-    form: form.lower().replace(" ", "_") + endings[one["format"]] for form, one in forms.items()
-}
+files = {form: HERE / deploy_lessons.file_of(form, kind) for form, kind in forms.items()}
 
 # %% tags=["slow"]
 seen = channels.channels_of(table["dataset"].iloc[0], recipe["windows"])
@@ -191,8 +169,7 @@ card |= {"threshold": threshold, "chosen_on": "validation patients (highest F1)"
 exported = {}
 for form, kind in forms.items():
     kind = kind | {"calibration": training if kind.get("precision") == "int8" else None}
-    exported[form] = load_exported(export_model(model, HERE / files[form], card=card, **kind))
-print(sorted(path.name for path in HERE.iterdir() if path.is_file()))
+    exported[form] = load_exported(export_model(model, files[form], card=card, **kind))
 
 # %% [markdown]
 # ### Is it still the same network?
@@ -202,12 +179,11 @@ print(sorted(path.name for path in HERE.iterdir() if path.is_file()))
 # **Predict**: which of them differs from Keras by more than 0.001 somewhere?
 
 # %%
-compared = compare_exported(model, list(exported.values()), images, truth, threshold)
-compared.index = list(exported)
-compared["MB"] = compared["size_bytes"] / 1e6
-columns = ["MB", "max_difference", "dice_keras", "dice", "dice_lost"]
-shown = compared[columns].round(5).assign(n=len(images), data=source, split="test", seed=SEED)
-shown
+networks = list(exported.values())
+compared = compare_exported(model, networks, images, truth, threshold).round(5)
+columns = ["size_bytes", "max_difference", "dice_keras", "dice", "dice_lost", "ms_per_slice"]
+shown = compared[columns].set_axis(list(exported))
+shown.assign(n=len(images), data=source, split="test", seed=SEED)
 
 # %% [markdown]
 # Differences below 0.0001 come from adding up in another order: no pixel of a mask changes, or one in a million.
@@ -221,13 +197,10 @@ if data.unmasked is None:
     print("DATA is no folder without masks: the test slices above were all there is.")
 else:
     other = data.unmasked.sample(min(64, len(data.unmasked)), random_state=SEED)
-    theirs = {"windows": recipes.recipe_windows(recipe, data.unmasked)}
-    batches = slice_pipeline(other.reset_index(drop=True), **how | theirs).batches
-    outside = compare_exported(
-        model, list(exported.values()), np.concatenate(list(batches)), None
-    )
-    outside.index = list(exported)
-    display(outside[["slices", "max_difference"]].assign(data=data.unmasked_source, seed=SEED))
+    theirs = how | {"windows": recipes.recipe_windows(recipe, other)}
+    outside, _ = deploy_lessons.slices_of(other, masked=False, **theirs)
+    shown = compare_exported(model, networks, outside, None).set_axis(list(exported))
+    display(shown[["slices", "max_difference"]].assign(data=data.unmasked_source, seed=SEED))
 
 # %% [markdown]
 # Look at masks, not only at numbers: the test slice with the largest bleed, by every file.
@@ -250,48 +223,32 @@ plt.show()
 # ## 3 How fast?
 # renyard's network took **0.218 s** for a slice on a phone of 2015 (an iPhone 6S, Core ML). A fair comparison needs
 # renyard's network at renyard's size: 256 x 256 pixels, 1,962,337 weights. Speed does not depend on what the weights
-# are, so they may be random.
+# are, so they may be random. Each time is the median of slices one after another, as they come from users.
+#
+# The row Keras calls the network directly. But the line in most tutorials, and in most web apps, is
+# `model.predict(image)`. **Predict**: the same network, the same weights, one slice: what does `model.predict` add?
 
 # %% tags=["slow"]
-large = unet((256, 256, 1))
-random = np.random.default_rng(SEED).random((4, 256, 256, 1), np.float32)
-times = {}
-for form in [one for one in forms if one != "LiteRT float16"]:
-    kind = forms[form]
-    kind = kind | {"calibration": random if kind.get("precision") == "int8" else None}
-    path = export_model(large, HERE / f"renyard_{files[form]}", **kind)
-    found = compare_exported(large, load_exported(path), random, None, threshold=0.5)
-    times[form] = {"ms a slice": found["ms_per_slice"][0], "MB": found["size_bytes"][0] / 1e6}
-
-# %% [markdown]
-# Each time is the median of 20 slices, one after another, as they come from users. The row Keras calls the network
-# directly. But the line in most tutorials, and in most web apps, is `model.predict(image)`.
-#
-# **Predict**: the same network, the same weights, one slice: how much slower is `model.predict`?
-
-# %%
-large.predict(random[:1], verbose=0)  # the first call builds the graph
-taken = []
-for number in range(10):
-    start = perf_counter()
-    large.predict(random[number % 4][None], verbose=0)
-    taken.append(1000 * (perf_counter() - start))
-times["model.predict"] = {"ms a slice": np.median(taken), "MB": times["Keras"]["MB"]}
+timed = {
+    form: kind for form, kind in forms.items() if form != "LiteRT float16"
+}  # next to float32
+speed = deploy_lessons.time_forms(unet((256, 256, 1)), timed, HERE, seed=SEED)
+where = deploy_lessons.machine()
+speed.round(2).assign(data="random pixels", on=where, seed=SEED)
 
 # %%
 # alt: Two bar charts, one bar for each way of running renyard's network. Left, milliseconds a slice: all are far left
 # alt: of the dashed line at 218, which is the phone; model.predict is the slowest here, LiteRT and ONNX are the
 # alt: fastest. Right, megabytes: float32 about 8, float16 half, int8 a quarter.
-speed = pd.DataFrame(times).T.iloc[::-1]
-machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+bars = speed.iloc[::-1]
 fig, axes = plt.subplots(1, 2, figsize=(10, 3.4), sharey=True, layout="constrained")
-axes[0].barh(speed.index, speed["ms a slice"], color="C0")
+axes[0].barh(bars.index, bars["ms"], color="C0")
 axes[0].axvline(218, color="C1", linestyle="--", label="renyard's phone: 218 ms")
 axes[0].set(xlabel="time (ms a slice)", ylabel="how it is run", title="Time")
 axes[0].legend()
-axes[1].barh(speed.index, speed["MB"], color="C2")
+axes[1].barh(bars.index, bars["MB"], color="C2")
 axes[1].set(xlabel="size of the file (MB)", ylabel="", title="Size")
-fig.suptitle(f"renyard's network, one slice of 256 x 256, on {machine}")
+fig.suptitle(f"renyard's network, one slice of 256 x 256, on {where}")
 plt.show()
 
 # %% [markdown]
@@ -306,16 +263,8 @@ plt.show()
 # the conversion.
 
 # %%
-lines = {"renyard": {"network": "renyard, 256 x 256", "run by": "Core ML", "s a slice": "0.218"}}
-lines["renyard"] |= {"on": "iPhone 6S", "n": "not stated"}
-for form, one in times.items():
-    lines[f"here, {form}"] = {
-        "network": "renyard, 256 x 256", "run by": form,
-        "s a slice": f"{one['ms a slice'] / 1000:.3f}",
-        "on": machine, "n": "20" if form != "model.predict" else "10",
-    }  # fmt: skip
-papers = pd.DataFrame(lines).T
-papers.assign(data="random pixels", split="none", seed=SEED)
+papers = deploy_lessons.speed_beside_paper(speed, where)
+papers.assign(network="renyard, 256 x 256", data="random pixels", split="none", seed=SEED)
 
 # %% [markdown]
 # ## 4 What int8 costs
@@ -332,6 +281,9 @@ def quantize(values, low, high):
 
 
 quantize = check.q13_2(quantize)
+for high in (1, 4, 100):
+    value = quantize(np.array([0.1, 0.5, 0.9, 3.0]), 0, high).round(3)
+    print(f"0.1, 0.5, 0.9 and 3.0 on levels from 0 to {high}: {value}")
 
 # %% tags=["hint"]
 check.q13_2.hint()
@@ -344,11 +296,9 @@ def quantize(values, low, high):
 
 
 quantize = check.q13_2(quantize)
-
-# %%
-value = np.array([0.1, 0.5, 0.9, 3.0])
 for high in (1, 4, 100):
-    print(f"levels from 0 to {high}: {value} becomes {quantize(value, 0, high).round(3)}")
+    value = quantize(np.array([0.1, 0.5, 0.9, 3.0]), 0, high).round(3)
+    print(f"0.1, 0.5, 0.9 and 3.0 on levels from 0 to {high}: {value}")
 
 # %% [markdown]
 # Too narrow a range cuts, too wide a one has coarse steps. So the converter is shown a hundred images, and keeps the
@@ -366,7 +316,7 @@ if "LiteRT int8" in forms:
     path = HERE / "int8_calibrated_on_black.tflite"
     export_model(model, path, card=card, calibration=0 * training, **forms["LiteRT int8"])
     maps["int8, from black"] = load_exported(path).probabilities(images)[..., 0]
-    same = path.stat().st_size == (HERE / files["LiteRT int8"]).stat().st_size
+    same = path.stat().st_size == files["LiteRT int8"].stat().st_size
     print("the same size" if same else "another size", "and no complaint")
 
 # %% [markdown]
@@ -374,22 +324,8 @@ if "LiteRT int8" in forms:
 # patient, a thousand times: each draw gives a Dice of Keras and one of the file, and their difference.
 
 # %%
-found = {form: one >= threshold for form, one in maps.items()}
-both = {form: (one & truth).sum(axis=(1, 2)) for form, one in found.items()}
-marked = {form: one.sum(axis=(1, 2)) + truth.sum(axis=(1, 2)) for form, one in found.items()}
-
-with np.errstate(invalid="ignore"):
-    lost = weighted_intervals(
-        lambda drawn: {
-            form: 2 * (drawn @ both["Keras"]) / (drawn @ marked["Keras"])
-            - 2 * (drawn @ both[form]) / (drawn @ marked[form])
-            for form in both
-        },
-        unit_codes(rows["test"]), seed=SEED,
-    )  # fmt: skip
-told = {form: evaluation.show_interval(*one.interval, digits=4) for form, one in lost.items()}
-told = pd.Series(told, name="Dice lost [95 % interval by patient]").to_frame()
-told.assign(n=n, threshold=round(threshold, 3), data=source, split="test", seed=SEED)
+lost = deploy_lessons.dice_lost(maps, truth, rows["test"], threshold, seed=SEED)
+lost.assign(n=n, threshold=round(threshold, 3), data=source, split="test", seed=SEED)
 
 # %% [markdown]
 # **There is the surprise**: a file that loads, with the right size, speed and card, and it is another network. Where
@@ -428,19 +364,10 @@ plt.show()
 
 # %%
 served = "ONNX" if "ONNX" in exported else list(exported)[-1]
-path, served = HERE / files[served], exported[served]
+path, served = files[served], exported[served]
 told = read_card(path)._asdict()
-for field in (
-    "name",
-    "input_shape",
-    "channels",
-    "threshold",
-    "chosen_on",
-    "trained_on",
-    "notice",
-):
+for field in ("name", "sha256", "input_shape", "channels", "threshold", "chosen_on", "notice"):
     print(f"{field}: {told[field]}")
-print(f"sha256: {told['sha256'][:16]}... of {told['size_bytes']:,} bytes")
 
 # %% [markdown]
 # A file that lost its card is a riddle: 40/120 HU or 40/80, a threshold of 0.5 or 0.05? And a file can change: a bad
@@ -470,32 +397,24 @@ except HemokitError as error:
 row = rows["test"].iloc[largest]
 sent, scan = place / "sent", Path(row["image_path"])
 sent.mkdir()
-picture = np.rint(255 * read_image(row, windows=windows)[..., 0]).astype(np.uint8)
-Image.fromarray(picture).save(sent / "slice.png")
+picture = np.rint(255 * read_image(row, windows=how["windows"])[..., 0]).astype(np.uint8)
+cv2.imwrite(str(sent / "slice.png"), picture)
 if scan.name.endswith((".nii", ".nii.gz")):
     shutil.copy(scan, sent)
 else:
     print("These data are pictures: there is no NIfTI scan to send, and no volume to expect.")
-
-# %%
-result = predict_files(served, sent, place / "masks")
-columns = ["scan", "slices", "slices_with_hemorrhage", "volume_ml", "resized", "masks"]
+result = predict_files(served, sent, place / "out")
+mask = cv2.imread(str(place / "out" / "masks" / "slice_mask.png"), cv2.IMREAD_GRAYSCALE) > 0
+print(f"picture {picture.shape}, its mask {mask.shape}")
+for one in (place / "out" / "masks").glob("*.nii*"):
+    same = np.array_equal(nib.load(scan).affine, nib.load(one).affine)
+    print(f"scan {nib.load(scan).shape}, its mask {nib.load(one).shape}, same affine: {same}")
+columns = ["scan", "slices", "slices_with_hemorrhage", "volume_ml", "masks"]
 result.scans[columns].assign(data=source, split="test").set_index("scan")
 
 # %% [markdown]
 # The volume of the picture is **unknown**: it has no millimeters, and a guess would be a number that somebody uses. The
 # mask must lie where the scan lies, or a viewer shows it on the wrong side of the head: the same grid, the same affine.
-
-# %%
-written = place / "masks" / "masks"
-mask = np.asarray(Image.open(written / "slice_mask.png")) > 0
-print(f"picture {picture.shape}, its mask {mask.shape}")
-for one in written.glob("*.nii*"):
-    theirs, ours = nib.load(scan), nib.load(one)
-    same = np.array_equal(theirs.affine, ours.affine)
-    print(
-        f"scan {theirs.shape}, its mask {ours.shape}; affine {'the same' if same else 'CHANGED'}"
-    )
 
 # %%
 # alt: The test slice at its own size with the true outline in orange and the written mask in blue, dashed; the blue
@@ -547,15 +466,6 @@ def answer(upload, read, model):
 LAST, png = {}, (sent / "slice.png").read_bytes()
 answer = check.q13_3(answer)
 
-# %%
-for user, upload in {"Ada": ("slice.png", png), "Ben": ("letter.png", b"Dear doctor")}.items():
-    status, got = answer(
-        upload,
-        lambda sent: images_of(read_upload(*sent), served.card),
-        lambda image: served.probabilities(image),
-    )
-    print(f"{user}: {status}, {'no mask' if got is None else f'a mask of {got.sum()} pixels'}")
-
 # %% [markdown]
 # Ben got the mask of Ada's patient, with a 200, "all is well". The second fault shows under load alone: two requests at
 # once, each in its own thread, both write `LAST["image"]`, and one user gets the answer to the other's slice. No test
@@ -564,22 +474,20 @@ for user, upload in {"Ada": ("slice.png", png), "Ben": ("letter.png", b"Dear doc
 # Now the real page, asked as a browser would ask it. Flask's test client needs no open port.
 
 # %%
-users = None
-if find_spec("flask") is None or find_spec("waitress") is None:
-    print("Flask or waitress is missing (hemokit[deploy]): sections 7 and 8 look at less.")
+here = find_spec("flask") and find_spec("waitress")
+if not here:
+    print("Flask or waitress is missing (hemokit[deploy]): the page is not asked.")
 else:
-    from hemokit.demo.app import build_app
-    from hemokit.demo.models import of_exported
+    from hemokit.demo import app, models, runtime, server
 
-    page = of_exported(served, path)
-    app = build_app(page, max_bytes=2**26)
-    users = [app.test_client() for _ in range(2)]
-    reply = users[0].post("/api/slices", data=png, headers={"X-File-Name": "slice.png"})
-    raw = zlib.decompress(reply.data, 31)
-    length = int.from_bytes(raw[:4], "little")
-    facts, size = json.loads(raw[4 : 4 + length]), picture.size
-    heights = np.frombuffer(raw, "<u2", size, 4 + length + size).reshape(picture.shape) / 1000
+    page = models.of_exported(served, path)
+    users = [app.build_app(page, max_bytes=2**26).test_client() for _ in range(2)]
+    post = {"path": "/api/slices", "headers": {"X-File-Name": "slice.png"}}
+    reply = users[0].post(data=png, **post)
+    facts, heights = deploy_lessons.unpack_reply(reply.data)
     print(reply.status, {key: facts[key] for key in ("slices", "height", "width", "notice")})
+    kept = ("Set-Cookie", "Cache-Control", "Content-Security-Policy")
+    print({name: reply.headers.get(name, "none")[:40] for name in kept})
 
 # %% [markdown]
 # The answer holds the picture and the probability of each pixel in thousandths; the threshold is applied in the
@@ -587,36 +495,26 @@ else:
 # and does one who sends a letter get a sentence, and no mask?
 
 # %%
-if users:
-    differ = int(((heights >= np.ceil(1000 * threshold) / 1000) != mask).sum())
+if here:
+    differ = ((heights[0] >= np.ceil(1000 * threshold) / 1000) != mask).sum()
     print(f"page and predict: {differ} of {mask.size} pixels differ")
-    turned = io.BytesIO()
-    Image.fromarray(picture[::-1]).save(turned, "PNG")
-    post = {"path": "/api/slices", "headers": {"X-File-Name": "slice.png"}}
-    uploads = [png, turned.getvalue()]
+    uploads = [png, cv2.imencode(".png", picture[::-1])[1].tobytes()]
     alone = [users[0].post(data=one, **post).data for one in uploads]
     with ThreadPoolExecutor(2) as pool:
-        pairs = pool.map(
-            lambda user, one: user.post(data=one, **post).data, users * 20, uploads * 20
+        send = pool.map(
+            lambda who, one: who.post(data=one, **post).data, users * 20, uploads * 20
         )
-        right = [one == alone[number % 2] for number, one in enumerate(pairs)]
+        right = [one == alone[number % 2] for number, one in enumerate(send)]
     print(f"two users at once: {sum(right)} of {len(right)} answers are their own")
     letter = users[0].post(data=b"Dear doctor", **post)
     print(letter.status_code, letter.json["error"])
-
-# %% [markdown]
-# ### Privacy
-# What is not kept cannot leak. The page writes no file, logs no name, sets no cookie and forbids the browser to cache:
-
-# %%
-if users:
-    kept = ("Set-Cookie", "Cache-Control", "Referrer-Policy", "Content-Security-Policy")
-    print({name: reply.headers.get(name, "none")[:60] for name in kept})
-    from hemokit.demo import runtime
-
     print("in the browser:", runtime.why_not(page) or "yes")
 
 # %% [markdown]
+# ### Privacy
+# What is not kept cannot leak. The page writes no file, logs no name, sets no cookie, and forbids the browser to keep
+# the answer (`no-store`) or to ask any other site (`default-src 'none'`).
+#
 # Safer still is not to send the slice. An ONNX model of one window can run **in the browser** itself: `hemokit demo
 # --install-browser-runtime` (once) fetches what that needs, and from then on a JPG or PNG never leaves the machine. The
 # price: everybody who opens the page gets the model.
@@ -627,31 +525,18 @@ if users:
 # counted in slices?
 
 # %%
-rng, waits = np.random.default_rng(SEED), {"without end": [], "at most 8 wait": []}
 loads = np.arange(0.1, 1.25, 0.1)  # requests in the time of one slice
-for queue, most in zip(waits, (np.inf, 8)):
-    for load_now in loads:
-        wait, seen, refused = 0.0, [], 0
-        for gap in rng.exponential(1 / load_now, 5000):  # until the next request, in slices
-            wait = max(0.0, wait - gap)
-            if wait > most:
-                refused += 1
-                continue
-            seen.append(wait)
-            wait += 1
-        waits[queue].append((np.percentile(seen, 99), refused / 5000))
-print(f"refused at a load of {loads[-1]:.1f}: {waits['at most 8 wait'][-1][1]:.0%}")
+waits = {"queue without end": deploy_lessons.queue_waits(loads, seed=SEED)}
+waits["queue of eight"] = deploy_lessons.queue_waits(loads, most=8, seed=SEED)
+print(f"refused at a load of {loads[-1]:.1f}: {waits['queue of eight']['refused'].iloc[-1]:.0%}")
 
 # %%
 # alt: The wait of the slowest in a hundred against the load. Without an end of the queue it stays low up to about 70 %,
 # alt: rises steeply before 100 %, and leaves the chart beyond; with a queue of eight it stays below nine.
-x_label, y_label = (
-    "load (requests in the time of one slice)",
-    "99th percentile of the wait (slices)",
-)
-lines = {f"queue {queue}": (loads, [one for one, _ in some]) for queue, some in waits.items()}
-ax = plots.curves(lines, x_label=x_label, y_label=y_label)
-ax.set(xlabel=x_label, ylabel=y_label, ylim=(0, 40))
+lines = {queue: (loads, some["p99"]) for queue, some in waits.items()}
+ax = plots.curves(lines, x_label="", y_label="")
+ax.set(xlabel="load (requests in the time of one slice)", ylim=(0, 40))
+ax.set(ylabel="99th percentile of the wait (slices)")
 ax.set_title("A server and its queue, simulated: 5,000 requests for each load")
 plt.show()
 
@@ -662,21 +547,8 @@ plt.show()
 # Let us announce one of 10 GB, and send none of it.
 
 # %%
-if users:
-    import http.client
-    import threading
-
-    from hemokit.demo.server import build_server
-
-    server = build_server(page, port=0)  # any free port, for this machine alone
-    threading.Thread(target=server.run, daemon=True).start()  # ends with the notebook
-    line = http.client.HTTPConnection("127.0.0.1", server.effective_port, timeout=20)
-    line.putrequest("POST", "/api/slices")
-    line.putheader("Content-Length", str(10**10))
-    line.endheaders()
-    reply = line.getresponse()
-    print(reply.status, json.loads(reply.read())["error"])
-    line.close()
+if here:
+    print(*deploy_lessons.announce(server.build_server(page, port=0), 10**10))
 
 # %% [markdown]
 # > **Take away**: compare every exported file with what was trained, on real slices, by patient. Calibrate on training
