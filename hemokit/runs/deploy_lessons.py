@@ -107,7 +107,8 @@ def speed_beside_paper(speed, where):
         for form, one in speed.iterrows()
     ]
     table = pd.DataFrame([phone, *here]).set_index("who")
-    return table.assign(n=["not stated", *["a slice at a time, median"] * len(here)])
+    table["n"] = ["not stated", *["median, one at a time"] * len(here)]
+    return table.assign(data=["not stated", *["random pixels"] * len(here)])
 
 
 def dice_lost(maps, truth, rows, threshold, *, seed=0):
