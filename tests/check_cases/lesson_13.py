@@ -69,9 +69,9 @@ def not_caught(upload, read, model):
 
 
 CASES = {
-    "q13_1": Case(wrong=((62.79, 31.40, 15.70), (7.849, 3.925, 3.925), (7849348, 3924674, 1962337), (1.96, 1.96, 1.96))),
-    "q13_2": Case(wrong=(not_clipped, one_step_too_many, low_forgotten, levels_alone)),
-    "q13_3": Case(
-        wrong=(refuses_but_shares, local_but_an_empty_mask, told_but_with_a_mask, remembers, not_caught)
+    "q13_1": Case(
+        wrong=((62.79, 31.40, 15.70), (7.849, 3.925, 3.925), (7849348, 3924674, 1962337), (1.96, 1.96, 1.96))
     ),
+    "q13_2": Case(wrong=(not_clipped, one_step_too_many, low_forgotten, levels_alone)),
+    "q13_3": Case(wrong=(refuses_but_shares, local_but_an_empty_mask, told_but_with_a_mask, remembers, not_caught)),
 }
