@@ -92,7 +92,7 @@ RUNS = HERE if quick else Path("runs")
 data = recipes.choose_data(DATA, phantom=PHANTOM, most_patients=MOST, seed=SEED)
 table, source = data.table, data.source
 patients = table["patient_id"].nunique()
-held_out = (0.1, 0.2) if quick else (4 / patients, 4 / patients)
+held_out = (max(0.1, 3 / patients), 0.2) if quick else (4 / patients, 4 / patients)
 table = splits.split_by_patient(table, fractions=(1 - sum(held_out), *held_out), seed=SEED)
 counted = table.groupby("split")["any"].agg(slices="size", positive="sum")
 counted["patients"] = table.groupby("split")["patient_id"].nunique()
@@ -186,13 +186,13 @@ shown.set_axis(list(exported)).assign(data=source, split="test, largest bleeds",
 # %% [markdown]
 # Differences below 0.0001 come from adding up in another order: no pixel of a mask changes, or one in a million.
 # float16 rounds each weight to three digits, int8 to two: there probabilities move, and pixels near the threshold fall
-# over. Sizes are as you computed, plus a few percent for the description of the layers.
+# over. Sizes are those of the weights, plus the description of the layers, which weighs more in a small network.
 #
 # The phantom is easy to agree on. Where `DATA` is a folder that the network never saw, its slices are compared, too.
 
 # %%
 if data.unmasked is None:
-    print("DATA is no folder without masks: the test slices above were all there is.")
+    print("DATA is no folder of named patients without masks: nothing to compare here.")
 else:
     other = data.unmasked.sample(min(64, len(data.unmasked)), random_state=SEED)
     theirs = how | {"windows": recipes.recipe_windows(recipe, other)}
@@ -388,9 +388,9 @@ except HemokitError as error:
 # and its kin are refused altogether, because such a file is a program that runs when it is opened.
 #
 # ## 6 Files in, masks out
-# `hemokit predict MODEL --data FILE_OR_FOLDER --out FOLDER` runs any of these files, without TensorFlow.
-# `predict_files` is the function behind it. We give it a folder with two files: a test slice as a PNG, and, where the
-# data are NIfTI, the scan that it comes from.
+# `hemokit predict MODEL --data FILE_OR_FOLDER --out FOLDER` runs any of these files, ONNX and LiteRT without
+# TensorFlow. `predict_files` is the function behind it. We give it a folder with two files: a test slice as a PNG, and,
+# where the data are NIfTI, the scan that it comes from.
 
 # %%
 row = rows["test"].iloc[largest]
