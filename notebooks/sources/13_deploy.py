@@ -444,9 +444,9 @@ def answer(upload, read, model):
 
 
 LAST, png = {}, (sent / "slice.png").read_bytes()
-for user, upload in {"Ada": ("slice.png", png), "Ben": ("letter.png", b"Dear doctor")}.items():
+for user, upload in {"A": ("slice.png", png), "B": ("letter.png", b"Dear doctor")}.items():
     status, got = answer(upload, lambda sent: read_upload(*sent), lambda scan: scan.values)
-    print(f"{user} sent {upload[0]} and got {status}, a mask of {got.sum()} pixels")
+    print(f"user {user} sent {upload[0]} and got {status}, a mask of {got.sum()} pixels")
 answer = check.q13_3(answer)
 
 # %% tags=["hint"]
@@ -466,9 +466,9 @@ LAST, png = {}, (sent / "slice.png").read_bytes()
 answer = check.q13_3(answer)
 
 # %% [markdown]
-# Ben got the mask of Ada's patient, with a 200, "all is well". The second fault shows under load alone: two requests at
-# once, each in its own thread, both write `LAST["image"]`, and one user gets the answer to the other's slice. No test
-# that sends one file after another finds that.
+# User B got the mask of the patient of user A, with a 200, "all is well". The second fault shows under load alone: two
+# requests at once, each in its own thread, both write `LAST["image"]`, and one user gets the answer to the other's
+# slice. No test that sends one file after another finds that.
 #
 # Now the real page, asked as a browser would ask it. Flask's test client needs no open port.
 
