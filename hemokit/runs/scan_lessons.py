@@ -13,7 +13,7 @@ import pandas as pd
 
 from hemokit.batches import SliceBatches
 from hemokit.checks import HemokitError
-from hemokit.datasets import find_dataset, open_dataset
+from hemokit.datasets import HOUNSFIELD, find_dataset, open_dataset
 from hemokit.datasets.phantom import phantom_root
 from hemokit.datasets.rsna import listed_files
 from hemokit.evaluation import auroc_gain, bootstrap_interval, challenge_score, show_interval, slice_report
@@ -98,6 +98,14 @@ def megabytes(folder):
     return sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file()) / 1e6
 
 
+def shown_through(recipe, table):
+    """The recipe itself for Hounsfield slices; for JPGs, which cannot be windowed again, with their brain window."""
+    if set(table["dataset"]) <= set(HOUNSFIELD):
+        return recipe
+    print("JPGs cannot be windowed again: one channel, the window brain_wide (40/120 HU).")
+    return {**recipe, "windows": ("brain_wide",)}
+
+
 def train_slices(table, name, recipe, *, runs, source, seed=0):
     """Train the slice model of each fold, and compute its vectors of all slices.
 
@@ -135,11 +143,7 @@ def train_scans(folds, recipe, *, order=None):
 
 
 def put_together(runs):
-    """The predictions of all folds as one frame, by patient, scan and place; its split is "folds by patient".
-
-    Args:
-        runs: `SequenceSlices` or `SequenceRun`, one a fold.
-    """
+    """The predictions of all folds (`SequenceSlices` or `SequenceRun`) as one frame, by patient, scan and place."""
     frame = pd.concat([one.predictions for one in runs], ignore_index=True).assign(split="folds by patient")
     return frame.sort_values(["patient_id", "scan_id", "slice_index"], ignore_index=True)
 

@@ -42,7 +42,6 @@ SEED = 0
 import logging
 import os
 
-logging.getLogger("tensorflow").setLevel("ERROR")  # or it tells of scans of another length
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # or TensorFlow tells about the processor
 import matplotlib.pyplot as plt
 import numpy as np
@@ -57,6 +56,8 @@ from hemokit.prepare import prepare_store
 from hemokit.reduction import fit_reduction
 from hemokit.runs import scan_lessons, sequence_recipes
 from hemokit.sequence_batches import SequenceBatches
+
+logging.getLogger("tensorflow").setLevel("ERROR")  # or it tells of scans of another length
 
 # %% [markdown]
 # Settings in one place. `paper` is fahim's: ResNeXt-101 on 256 x 256, three windows (40/80, 80/200 and 40/380 HU), 3
@@ -174,6 +175,7 @@ plt.show()
 
 # %%
 table, source = (store, data.dicom_source) if data.table is None else (data.table, data.source)
+recipe = scan_lessons.shown_through(recipe, table)
 table = splits.folds_by_patient(table, num_folds=NUM_FOLDS, seed=SEED)
 counts = table.groupby("fold")[list(LABELS)].sum().astype(int)
 counts.insert(0, "slices", table.groupby("fold").size())
@@ -256,8 +258,8 @@ print(
 )
 
 # %%
-# alt: A line that rises steeply over the first few components and then bends: few directions hold most of the variance.
-# alt: A second line, of the test patients on the same components, stays somewhat below or close to it.
+# alt: A line that rises over the first few components and then bends. A second line, of the test patients on the same
+# alt: components, stays close to it.
 fig, ax = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
 for part, style in (("train", "-"), ("test", "--")):
     rows = (split["split"] == part).to_numpy()
@@ -270,8 +272,9 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# Few components hold nearly all: the many features say much the same. (Variance is not importance: what tells a rare
-# subtype may lie in a small component. Fewer inputs also mean fewer weights to learn from few scans.)
+# The first few components hold much, each further one little: the features repeat each other. On patients that they
+# were not fitted on, they hold about as much. (Variance is not importance: what tells a rare subtype may lie in a small
+# component. But fewer inputs mean fewer weights to learn from few scans.)
 #
 # ### Scans of different lengths
 # A batch is one array, but scans have 20 to 60 slices. The short ones are filled up with zeros, and a **mask** says
@@ -351,11 +354,12 @@ evaluation.show_report(gains, digits=4).set_index(["name", "metric"])
 # %%
 # alt: Differences to the slice model with intervals, for the place alone, the mean of three, the LSTM, and the LSTM
 # alt: with a wrong order; left of the AUROC, right of the log loss. A line marks zero, which is no difference.
+shown = gains.assign(**(100 * gains[["estimate", "low", "high"]]))
 fig, axes = plt.subplots(1, 2, figsize=(12, 2.8), layout="constrained")
 for ax, metric in zip(axes, ("AUROC", "log loss"), strict=True):
-    plots.interval_plot(gains[gains["metric"] == metric], x_label="", title=metric, ax=ax)
+    plots.interval_plot(shown[shown["metric"] == metric], x_label="", title=metric, ax=ax)
     ax.axvline(0, color="black", linewidth=1)
-    ax.set(xlabel=f"better by, in {metric}", ylabel="")
+    ax.set(xlabel=f"better by, in hundredths of {metric}", ylabel="")
 fig.suptitle(f"What neighbors add to the slice model, {len(alone)} slices, {source}")
 plt.show()
 
