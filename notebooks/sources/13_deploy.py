@@ -430,7 +430,7 @@ plt.show()
 #
 # **Exercise 3.** `answer` gets what a user sent, a function that reads it (`ValueError` for what is no slice), and the
 # model. It gives back an HTTP status and a mask. Two things are wrong with it. Repair both: a file that cannot be
-# read is answered by (422, None).
+# read is answered by (422, None). (Below, brightness stands in for the network.)
 
 
 # %% tags=["task", "broken"]
