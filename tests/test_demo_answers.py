@@ -76,9 +76,9 @@ def test_a_model_without_masks_gives_its_outputs():
 
 def test_windows_that_cannot_be_shown_are_refused():
     """A picture for a model of two windows; Hounsfield units for one whose window nobody knows."""
-    with pytest.raises(HemokitError, match="sees 2 windows"):
+    with pytest.raises(HemokitError, match="the model sees 2 channels"):
         answer(formula(windows=(BRAIN, BONE)), picture())
-    with pytest.raises(HemokitError, match="what window this model was trained through is not known"):
+    with pytest.raises(HemokitError, match="Hounsfield units cannot be shown to it"):
         answer(formula(windows=(None,)), volume()[0])
 
 
@@ -125,8 +125,8 @@ def test_the_mask_of_a_nifti_file_lies_on_its_grid(tmp_path):
     np.testing.assert_allclose(mask.affine, AFFINE, atol=1e-5)
     shown = np.moveaxis(np.rot90(np.asarray(mask.dataobj)), -1, 0) > 0
     np.testing.assert_array_equal(shown, found.maps >= 300)
-    rows = list(csv.DictReader(io.StringIO(files["result.csv"].decode())))
-    assert [int(row["pixels"]) for row in rows] == shown.sum(axis=(1, 2)).tolist()
+    rows = list(csv.DictReader(io.StringIO(files["slices.csv"].decode())))
+    assert [int(row["mask_pixels"]) for row in rows] == shown.sum(axis=(1, 2)).tolist()
     assert f"{shown.sum() * 5 * 0.45**2 / 1000:.2f} mL" in files["README.txt"].decode()
 
 
@@ -138,7 +138,7 @@ def test_the_mask_of_a_picture_is_a_png_and_its_volume_unknown():
     mask = cv2.imdecode(np.frombuffer(files["mask.png"], np.uint8), cv2.IMREAD_UNCHANGED)
     np.testing.assert_array_equal(mask, (found.maps[0] >= 500) * np.uint8(255))
     assert all(b"not a medical device" in data for data in files.values())
-    assert "unknown" in files["README.txt"].decode() and ",unknown," in files["result.csv"].decode()
+    assert "unknown" in files["README.txt"].decode() and ",unknown," in files["slices.csv"].decode()
     with pytest.raises(HemokitError, match="thousandths from 1 to 1000"):
         write_result(found, upload, formula(), threshold=0)
 

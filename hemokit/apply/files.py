@@ -6,17 +6,15 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from hemokit.apply.figures import UNKNOWN, csv_text, slice_figures, volume_of
 from hemokit.apply.inputs import Refused, find_sources, read_scan
 from hemokit.apply.outputs import write_masks
-from hemokit.apply.squares import from_square
-from hemokit.apply.windowing import check_seen, how_read, images_of
+from hemokit.apply.windowing import check_seen, how_read, outputs_of, windows_of
 from hemokit.checks import HemokitError, counted, problem
 from hemokit.files import write_whole_folder
-from hemokit.masks import volume_ml
 from hemokit.predictions import NOTICE
 from hemokit.progress import progress_bar
 
-UNKNOWN = "unknown"
 SLICES, SCANS, REFUSED, README, MASKS = "slices.csv", "scans.csv", "refused.csv", "README.txt", "masks"
 
 
@@ -88,14 +86,13 @@ def _check(card, out, threshold):
 def _predict_scan(exported, source, folder, threshold):
     """(rows of the slices, row of the scan) after its masks are written."""
     card, scan = exported.card, read_scan(source)
-    images = images_of(scan, card)
-    got = exported.probabilities(images)
+    check_seen(scan.kind, card, scan.files[0])
     told = {"scan": source.name, "kind": scan.kind, "read": how_read(scan.kind, card)}
     size, shape = card.input_shape[:2], scan.values.shape[1:]
     told["resized"] = "no" if tuple(shape) == tuple(size) else f"{_by(shape)} to {_by(size)} and back"
-    if got.ndim == 2:
-        return _label_rows(got, scan, told, card)
-    maps = np.stack([from_square(one[..., 0], shape) for one in got])
+    maps = np.stack(list(outputs_of(exported.probabilities, scan, windows_of(card), size[0])))
+    if maps.ndim == 2:
+        return _label_rows(maps, scan, told, card)
     masks = maps >= np.float32(threshold)
     written, notes = write_masks(masks, scan, source.name, folder)
     rows = _mask_rows(maps, masks, scan, told, card)
@@ -103,15 +100,14 @@ def _predict_scan(exported, source, folder, threshold):
 
 
 def _mask_rows(maps, masks, scan, told, card):
-    area = None if None in scan.spacing_mm[1:] else scan.spacing_mm[1] * scan.spacing_mm[2]
     rows = []
     for number, (heights, mask, file) in enumerate(zip(maps, masks, scan.files, strict=True)):
-        top, pixels = float(heights.max()), int(mask.sum())
+        top = float(heights.max())
+        figures = slice_figures(top, mask, scan.spacing_mm)
         rows.append({
             "scan": told["scan"], "slice_index": number, "file": file.name,
-            "top_probability": round(top, 6), "mean_probability": round(float(heights.mean()), 8),
-            "hemorrhage": _called(top, pixels, card), "mask_pixels": pixels,
-            "mask_area_mm2": UNKNOWN if area is None else round(pixels * area, 3), "notice": NOTICE,
+            "top_probability": figures["top_probability"], "mean_probability": round(float(heights.mean()), 8),
+            "hemorrhage": _called(top, figures["mask_pixels"], card), **figures, "notice": NOTICE,
         })  # fmt: skip
     return rows
 
@@ -126,7 +122,7 @@ def _scan_row(masks, rows, scan, told, notes, written):
     why = "no spacing in the file" if scan.kind == "picture" else "the distance of slices is not one number"
     return {
         **told, "slices": len(rows), "slices_with_hemorrhage": sum(one["hemorrhage"] for one in rows),
-        "volume_ml": round(volume_ml(masks, scan.spacing_mm), 4) if known else UNKNOWN,
+        "volume_ml": volume_of(masks, scan.spacing_mm),
         "spacing_mm": " x ".join(f"{one:g}" for one in scan.spacing_mm) if known else f"{UNKNOWN}: {why}",
         "masks": "; ".join(written), "notes": " ".join(notes), "notice": NOTICE,
     }  # fmt: skip
@@ -147,7 +143,7 @@ def _write_tables(result, card, threshold, folder):
     if result.refused:
         tables[REFUSED] = pd.DataFrame(result.refused).assign(notice=NOTICE)
     for name, table in tables.items():
-        table.to_csv(folder / name, index=False, lineterminator="\n")
+        (folder / name).write_text(csv_text(table), encoding="utf-8", newline="")
     (folder / README).write_text("\n".join(lines_of(result, card, threshold)) + "\n", encoding="utf-8")
 
 

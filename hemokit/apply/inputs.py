@@ -104,7 +104,7 @@ def read_scan(source):
 
 
 def kind_of(file):
-    """"picture", "nifti", "dicom", or None for any other file; the content is not checked."""
+    """What a file is by its name: "picture", "nifti", "dicom", or None; the content is not checked."""
     name = file.name.lower()
     if name.endswith(PICTURES):
         return "picture"

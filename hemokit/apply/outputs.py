@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from hemokit.apply import seg
+from hemokit.formats.nifti_files import read_nifti_fields
 from hemokit.formats.nifti_geometry import to_view
 from hemokit.predictions import NOTICE
 
@@ -47,11 +48,12 @@ def free_path(folder, stem, ending):
 
 def _write_png(masks, scan, name, folder):
     path = free_path(folder, f"{name.rsplit('.', 1)[0]}_mask", ".png")
-    path.write_bytes(_png(masks[0]))
+    path.write_bytes(png_bytes(masks[0]))
     return [path.relative_to(folder).as_posix()], ()
 
 
-def _png(mask):
+def png_bytes(mask):
+    """The bytes of a PNG of a mask (bool (height, width)): 0 and 255, and what it may not be used for."""
     from PIL import Image
     from PIL.PngImagePlugin import PngInfo
 
@@ -64,17 +66,17 @@ def _png(mask):
 def _write_nifti(masks, scan, name, folder):
     ending = ".nii.gz" if name.lower().endswith(".gz") else ".nii"
     path = free_path(folder, f"{name[: -len(ending)]}_mask", ending)
-    data = _nifti(masks, scan)
+    data = nifti_bytes(masks, scan)
     path.write_bytes(gzip.compress(data, mtime=0) if ending == ".nii.gz" else data)
     return [path.relative_to(folder).as_posix()], ()
 
 
-def _nifti(masks, scan):
-    """The bytes of a NIfTI-1 file on the very grid of the scan's own file."""
+def nifti_bytes(masks, scan):
+    """The bytes of a NIfTI-1 file of masks (bool, as `scan.values`) on the very grid of the scan's own file."""
     import nibabel as nib
 
     axes, flips = to_view(scan.orientation)
-    own = nib.load(scan.files[0]).header
+    own = read_nifti_fields(scan.files[0])
     header = nib.Nifti1Header()
     for field in _GEOMETRY:
         header[field] = own[field]
@@ -93,7 +95,7 @@ def _write_dicom(masks, scan, name, folder):
     for mask, file in zip(masks, scan.files, strict=True):
         stem = f"{base}/{file.stem}" if len(scan.files) > 1 else base
         path = free_path(folder, f"{stem}_mask", ".png")
-        path.write_bytes(_png(mask))
+        path.write_bytes(png_bytes(mask))
         written.append(path.relative_to(folder).as_posix())
     if not seg.is_installed():
         return written, ("No DICOM SEG: pip install 'hemokit[seg]' adds it.",)

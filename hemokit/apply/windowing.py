@@ -1,18 +1,24 @@
-"""How a model sees a scan: through the windows of its card, once, in the square that it was trained with."""
+"""How a model sees a scan: through its windows, once, in the square of its training; and its maps at full size.
+
+`hemokit predict` and the page of `hemokit demo` both go through here, so they show a model the same.
+"""
 
 import numpy as np
 
-from hemokit.apply.squares import to_square
+from hemokit.apply.squares import from_square, to_square
 from hemokit.checks import problem
 from hemokit.windows import Window, stack_windows
 
+BATCH = 8  # slices that are prepared and run at once: memory does not grow with the scan
 
-def images_of(scan, card):
+
+def images_of(scan, card, numbers=None):
     """The images of a scan for a model.
 
     Args:
         scan: `inputs.Scan`.
         card: `export.Card`, which says the windows and the size.
+        numbers: of the slices, from 0; None takes all.
 
     Returns:
         float32 (slices, size, size, channels) in [0, 1].
@@ -20,44 +26,73 @@ def images_of(scan, card):
     Raises:
         HemokitError: as `check_seen`.
     """
-    check_seen(scan.kind, card, scan.files[0])
-    size, windows = card.input_shape[0], windows_of(card)
-    if scan.kind == "picture":
-        pictures = scan.values[..., np.newaxis]
-    else:
-        pictures = (stack_windows(one, windows) for one in scan.values)
-    return np.stack([np.clip(to_square(one, size), 0, 1) for one in pictures])
+    check_seen(scan.kind, card, scan.files[0] if scan.files else None)
+    return images_through(scan, windows_of(card), card.input_shape[0], numbers)
+
+
+def images_through(scan, windows, size, numbers=None):
+    """As `images_of`, through a `Window` a channel; None stands for one that is not known, of a picture alone."""
+    numbers = range(len(scan.values)) if numbers is None else numbers
+    return np.stack([np.clip(to_square(_channels(scan, windows, one), size), 0, 1) for one in numbers])
+
+
+def outputs_of(probabilities, scan, windows, size):
+    """What a model says of each slice of a scan, at the slice's own size, where it says it of pixels.
+
+    Args:
+        probabilities: function float32 (n, size, size, channels) -> (n, size, size, 1), or (n, labels).
+        scan: `inputs.Scan` that `check_windows` let pass.
+        windows: a `Window` a channel, None where it is not known.
+        size: height and width of the model's square.
+
+    Yields:
+        for each slice float32 (height, width), or (labels,).
+    """
+    count, shape = len(scan.values), scan.values.shape[1:]
+    for first in range(0, count, BATCH):
+        found = probabilities(images_through(scan, windows, size, range(first, min(first + BATCH, count))))
+        for one in found:
+            yield one if one.ndim == 1 else from_square(one[..., 0], shape)
 
 
 def check_seen(kind, card, file):
     """Raise HemokitError where a model cannot be shown a kind of file: each with its reason."""
-    height, width, channels = card.input_shape
+    height, width, _ = card.input_shape
     if height != width:
         came = f"a model of {height} x {width} pixels"
         raise problem(came, "one of square images", "Train it with one --image-size.", file=file)
+    check_windows(kind, windows_of(card), shown(card), file)
+
+
+def check_windows(kind, windows, words, file=None):
+    """Raise HemokitError where a kind of file cannot be shown through windows; `words` are the windows in words."""
     if kind == "picture":
-        if channels > 1:
-            came = f"a picture shows one window, and the model sees {channels} channels ({shown(card)})"
-            raise problem(
-                came, "Hounsfield units", "Give the NIfTI or DICOM file, or a model of one window.", file=file
-            )
-        return
-    if not card.channels or any(one["level"] is None for one in card.channels):
-        came = f"the model sees {shown(card)}, so Hounsfield units cannot be shown to it"
+        if not shows_pictures(windows):
+            came = f"a picture shows one window, and the model sees {len(windows)} channels ({words})"
+            remedy = "Give the NIfTI or DICOM file, or a model of one window."
+            raise problem(came, "Hounsfield units", remedy, file=file)
+    elif None in windows:
+        came = f"the model sees {words}, so Hounsfield units cannot be shown to it"
         raise problem(came, "a model whose card names its windows in HU", "Export it with its windows.", file=file)
 
 
+def shows_pictures(windows):
+    """Whether a picture, which was saved through one window, is all that a model sees."""
+    return len(windows) == 1 or (len(set(windows)) == 1 and None not in windows)
+
+
 def windows_of(card):
-    """The `Window` of each channel; empty where one is not known."""
-    known = bool(card.channels) and all(one["level"] is not None for one in card.channels)
-    return tuple(Window(one["level"], one["width"]) for one in card.channels) if known else ()
+    """The `Window` of each channel: tuple, None where one is not known."""
+    if not card.channels:
+        return (None,) * card.input_shape[-1]
+    return tuple(None if one["level"] is None else Window(one["level"], one["width"]) for one in card.channels)
 
 
 def shown(card):
     """The windows in words."""
     if not card.channels:
         return "windows that its card does not name"
-    return "; ".join(_said(one) for one in card.channels)
+    return "; ".join(dict.fromkeys(map(_said, card.channels)))
 
 
 def _said(channel):
@@ -71,3 +106,11 @@ def how_read(kind, card):
     if kind == "picture":
         return f"as a render of the model's window, {shown(card)}: 8 bits, not windowed again"
     return f"in Hounsfield units, through {shown(card)}"
+
+
+def _channels(scan, windows, number):
+    """One slice as float32 (height, width, channels) in [0, 1]."""
+    one = scan.values[number]
+    if scan.kind == "picture":
+        return np.repeat(one[..., np.newaxis], len(windows), axis=-1)
+    return stack_windows(one, windows)

@@ -9,13 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hemokit.apply.squares import from_square, to_square
-from hemokit.checks import problem
+from hemokit.apply.windowing import check_windows, outputs_of
 from hemokit.demo.steps import in_steps
 from hemokit.predictions import NOTICE
-from hemokit.windows import apply_window, stack_windows
-
-BATCH = 8  # slices that go through the model at once
+from hemokit.windows import apply_window
 
 
 class Answer(NamedTuple):
@@ -36,26 +33,9 @@ class Answer(NamedTuple):
     notes: tuple
 
 
-def images_of(model, upload, numbers):
-    """Some slices as the model takes them: float32 (len(numbers), size, size, channels).
-
-    Raises:
-        HemokitError: a picture for a model of several windows, Hounsfield units for a model of pictures.
-    """
-    check_windows(model, upload)
-    return np.stack([to_square(_channels(model, upload, number), model.image_size) for number in numbers])
-
-
-def check_windows(model, upload):
+def check(model, upload):
     """Raise HemokitError unless an upload can be shown through the windows of a model."""
-    several = len(set(model.windows)) > 1
-    if upload.kind == "picture" and several:
-        came = "a picture came, which was saved through one window"
-        expected = f"Hounsfield units, because this model sees {len(set(model.windows))} windows"
-        raise problem(came, expected, "Give the NIfTI or DICOM file, or start the demo with a model of one window.")
-    if upload.kind != "picture" and None in model.windows:
-        came = f"Hounsfield units came ({upload.kind})"
-        raise problem(came, "a picture: what window this model was trained through is not known", "Give a JPG or PNG.")
+    check_windows(upload.kind, model.windows, model.window_words)
 
 
 def answer(model, upload):
@@ -69,21 +49,15 @@ def answer(model, upload):
         `Answer`.
 
     Raises:
-        HemokitError: as `images_of`.
+        HemokitError: as `check`.
     """
-    shape = upload.values.shape
-    maps = np.empty(shape, np.uint16) if model.makes_masks else None
+    check(model, upload)
+    maps = np.empty(upload.values.shape, np.uint16) if model.makes_masks else None
     outputs = []
-    for first in range(0, len(upload.values), BATCH):
-        numbers = range(first, min(first + BATCH, shape[0]))
-        found = model.probabilities(images_of(model, upload, numbers))
-        for number, one in zip(numbers, found, strict=True):
-            if maps is None:
-                outputs.append(one)
-                continue
-            heights = from_square(one[..., 0], shape[1:])
-            maps[number] = in_steps(heights)
-            outputs.append([heights.max()])
+    for number, one in enumerate(outputs_of(model.probabilities, upload, model.windows, model.image_size)):
+        if maps is not None:
+            maps[number] = in_steps(one)
+        outputs.append(one if maps is None else [one.max()])
     notes = (*upload.notes, *_about_windows(model, upload))
     return Answer(_pictures(model, upload), maps, np.array(outputs, float), upload.spacing_mm, notes)
 
@@ -111,14 +85,6 @@ def packed(found, model):
         for one in () if arrays is None else arrays:
             yield packer.compress(np.ascontiguousarray(one.astype(one.dtype.newbyteorder("<"))).tobytes())
     yield packer.flush()
-
-
-def _channels(model, upload, number):
-    """One slice as float32 (height, width, channels) in [0, 1]."""
-    one = upload.values[number]
-    if upload.kind == "picture":
-        return np.repeat(one[..., np.newaxis], len(model.windows), axis=-1)
-    return stack_windows(one, model.windows)
 
 
 def _pictures(model, upload):

@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException
 
 from hemokit.checks import HemokitError, problem
 from hemokit.demo import runtime
-from hemokit.demo.answers import answer, check_windows, packed
+from hemokit.demo.answers import answer, check, packed
 from hemokit.demo.examples import EXAMPLES, read_example, read_thumbnail
 from hemokit.demo.heat import heat_map
 from hemokit.demo.results import write_result
@@ -122,7 +122,7 @@ def _add_answers(app, model):
     def slices():
         with working:
             upload, first = _upload()
-            check_windows(model, upload)
+            check(model, upload)
             pieces = packed(answer(model, upload), model)
         headers = {"Content-Encoding": "gzip", "X-First-Slice": first}
         return Response(pieces, mimetype="application/octet-stream", headers=headers)

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from hemokit.apply.windowing import shown, windows_of
 from hemokit.checks import problem
 from hemokit.export import load_exported
-from hemokit.windows import Window
 
 SHIPPED = Path(__file__).parent / "model" / "phantom_unet.onnx"
 GRADCAM = "Grad-CAM: which regions speak for the hemorrhage, by the model's gradients."
@@ -79,28 +79,17 @@ def open_model(path=None):
 def of_exported(exported, path, *, gradcam=None):
     """The `Model` of something that `load_exported` gave."""
     card = exported.card
-    height, width, channels = card.input_shape
+    height, width, _ = card.input_shape
     makes_masks = len(card.output_shape) == 3
     if height != width:
         raise problem(f"the model sees {width} x {height} pixels", "a square", "Take another model.", file=path)
     if makes_masks and card.output_shape != (height, width, 1):
         came = f"the model gives {card.output_shape} for one slice"
         raise problem(came, f"one mask, {(height, width, 1)}", "Take another model.", file=path)
-    windows = tuple(map(_window, card.channels)) or (None,) * channels
     return Model(
-        exported.probabilities, Path(path), card.name, _about(card), height, windows, _words(windows),
+        exported.probabilities, Path(path), card.name, _about(card), height, windows_of(card), shown(card),
         0.5 if card.threshold is None else card.threshold, tuple(card.outputs), makes_masks, card.sha256, gradcam,
     )  # fmt: skip
-
-
-def _window(channel):
-    return None if channel["level"] is None else Window(float(channel["level"]), float(channel["width"]))
-
-
-def _words(windows):
-    if None in windows:
-        return "a window that the model's card does not name"
-    return " and ".join(f"level {one.level:g}, width {one.width:g} HU" for one in dict.fromkeys(windows))
 
 
 def _about(card):

@@ -11,6 +11,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
+from hemokit.apply.windowing import shows_pictures
 from hemokit.checks import problem
 from hemokit.files import sha256, write_whole_folder
 
@@ -40,7 +41,7 @@ def why_not(model):
     """Why a model cannot run in the browser, in one sentence; "" where it can."""
     if model.path.suffix != ".onnx":
         return "This model is no ONNX file: the browser runs ONNX models alone."
-    if not model.makes_masks or len(set(model.windows)) > 1:
+    if not model.makes_masks or not shows_pictures(model.windows):
         return "This model needs Hounsfield units or draws no mask: the browser runs models of one window and a mask."
     return "" if is_installed() else f"Needs a runtime that is installed once: {COMMAND}"
 

@@ -14,8 +14,8 @@ from hemokit import __version__
 from hemokit.checks import problem
 from hemokit.files import write_whole
 from hemokit.formats.bounded import read_bytes
+from hemokit.predictions import NOTICE
 
-NOTICE = "education only, not a medical device"
 SUFFIXES = {"keras": ".keras", "litert": ".tflite", "onnx": ".onnx"}
 MAX_BYTES = 2**20  # a card is text; most are three kilobytes
 

@@ -1,6 +1,6 @@
 """Core ML, for Apple's machines: a package folder with its card, where coremltools is installed.
 
-`pip install coremltools` (Linux on x86-64, and macOS). It runs on Apple's systems alone, so hemokit writes it and does
+`pip install 'hemokit[tensorflow,coreml]'` (Linux on x86-64, and macOS). It runs on Apple's systems alone, so hemokit writes it and does
 not load it: what it gives there is to be compared with the ONNX file of the same model.
 """
 

@@ -66,10 +66,14 @@ def read_nifti_header(path, *, assume=None, max_shear_degrees=MAX_SHEAR_DEGREES)
     Returns:
         NiftiHeader.
     """
+    return geometry(read_nifti_fields(path), path, assume, max_shear_degrees)
+
+
+def read_nifti_fields(path):
+    """The fields of the header as nibabel names them (nibabel.Nifti1Header), of which memory is safe; else as above."""
     file_size(path, max_bytes=2**40)
     with library_errors(path, "reading the header"), _open(path) as stream:
-        header = _parse(stream.read(348), path)
-    return geometry(header, path, assume, max_shear_degrees)
+        return _parse(stream.read(348), path)
 
 
 @np.errstate(all="ignore")
