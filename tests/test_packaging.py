@@ -38,9 +38,9 @@ def locked_on(version, machine):
 @pytest.mark.parametrize("machine", MACHINES, ids="-".join)
 @pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
 def test_the_lock_has_one_version_in_range_of_everything(version, machine):
-    """Every requirement but those of the GPU extra is locked, in range, on every machine; and one OpenCV."""
+    """Every requirement but those of the extras gpu and coreml is locked, in range, on every machine; one OpenCV."""
     locked, there = locked_on(version, machine)
-    extras = [texts for extra, texts in PROJECT["optional-dependencies"].items() if extra != "gpu"]
+    extras = [texts for extra, texts in PROJECT["optional-dependencies"].items() if extra not in ("gpu", "coreml")]
     for text in sum(extras, PROJECT["dependencies"]):
         wanted = Requirement(text)
         if wanted.marker is None or wanted.marker.evaluate(there):
