@@ -105,6 +105,23 @@ def test_predict_and_evaluate_another_folder(run, tmp_path, capsys):
 
 
 @needs_tensorflow
+def test_predict_files_by_a_run_and_folders_by_an_export(run, tmp_path, capsys):
+    """A run takes one NIfTI file; an exported file a whole data set, with the predictions of the run, and JPGs."""
+    nifti = write_phantom(tmp_path / "nifti", layout="ct_ich_nifti", num_patients=2, image_size=64, seed=1)
+    exported, scan = tmp_path / "m.keras", next(nifti.rglob("ct_scans/*.nii*"))
+    assert main(["export", str(run[0]), "--format", "keras", "--out", str(exported)]) == 0
+    tables = []
+    for model, name in ((run[0], "run"), (exported, "export")):
+        assert main(["predict", str(model), "--data", str(nifti), "--out", str(tmp_path / name)]) == 0
+        tables.append(read_predictions(tmp_path / name)["mean_probability"])
+    pd.testing.assert_series_equal(*tables, rtol=1e-4)
+    assert main(["evaluate", str(tmp_path / "export")]) == 0
+    capsys.readouterr()
+    assert main(["predict", str(run[0]), "--data", str(scan), "--out", str(tmp_path / "files")]) == 0
+    assert f"{scan.name}: " in capsys.readouterr().out and len(list((tmp_path / "files" / "masks").iterdir())) == 1
+
+
+@needs_tensorflow
 def test_predict_without_masks(run, root, tmp_path, capsys):
     """Every slice is predicted; with hemorrhage but no mask its pixels are not judged."""
     import shutil

@@ -348,6 +348,25 @@ def test_free_path_on_disks_without_capitals(tmp_path):
     assert free_path(tmp_path, "a_mask", ".png").name == "a_mask_2.png"
 
 
+def test_command_line_on_folders(tmp_path, capsys):
+    """An exported file on a CT-ICH patient's folder of JPGs, whose masks are no slices, and on a DICOM series."""
+    pytest.importorskip("onnxruntime", reason="the extra deploy is not installed")
+    pytest.importorskip("onnx", reason="the extra deploy is not installed")
+    from export_cases import write_onnx
+
+    path, patient = write_onnx(tmp_path / "m.onnx", (16, 16, 1)), tmp_path / "049" / "brain"
+    patient.mkdir(parents=True)
+    for name in ("13.jpg", "14.jpg", "14_HGE_Seg.jpg"):
+        Image.fromarray(np.full((9, 8), 200, np.uint8)).save(patient / name)
+    assert main(["predict", str(path), "--data", str(patient), "--out", str(tmp_path / "jpgs")]) == 0
+    said = capsys.readouterr().out
+    assert "Used: 2 scans with 2 slices; refused: 0 files; other kinds of file, not looked at: 1." in said
+    assert sorted(one.name for one in (tmp_path / "jpgs" / "masks").iterdir()) == ["13_mask.png", "14_mask.png"]
+    series = write_series(tmp_path / "series")
+    assert main(["predict", str(path), "--data", str(series), "--out", str(tmp_path / "dicom")]) == 0
+    assert "series: 0.01 mL, hemorrhage on 1 of 3 slices" in capsys.readouterr().out
+
+
 @pytest.mark.slow
 def test_command_line(tmp_path, capsys):
     """An exported file on one picture: volume unknown, notice, exit code 0; on a folder with a broken file, 1."""

@@ -1,7 +1,8 @@
 """Files of a user as scans: a picture, a NIfTI volume, the DICOM slices of one series; from a file or a folder.
 
 What is in a folder is found by name (.jpg, .jpeg, .png, .nii, .nii.gz) and, for DICOM, by the "DICM" after the first
-128 bytes. Every file is in a scan, or refused with its reason, or counted as another kind of file.
+128 bytes. Every file is in a scan, or refused with its reason, or counted as another kind of file; so are the masks
+that lie beside the slices of CT-ICH (*_HGE_Seg.jpg), which are no slices.
 """
 
 from pathlib import Path
@@ -17,7 +18,7 @@ from hemokit.formats.nifti_files import read_nifti
 from hemokit.formats.nifti_geometry import to_view
 from hemokit.formats.nifti_values import to_hounsfield
 
-PICTURES, VOLUMES = (".jpg", ".jpeg", ".png"), (".nii", ".nii.gz")
+PICTURES, VOLUMES, MASKS = (".jpg", ".jpeg", ".png"), (".nii", ".nii.gz"), ("_hge_seg.jpg",)
 KINDS = "a JPG, PNG, NIfTI (.nii, .nii.gz) or DICOM file"
 GRAY_TOLERANCE = 2  # how far the channels of a gray picture that was saved in color may be apart, of 255
 
@@ -106,6 +107,8 @@ def read_scan(source):
 def kind_of(file):
     """What a file is by its name: "picture", "nifti", "dicom", or None; the content is not checked."""
     name = file.name.lower()
+    if name.endswith(MASKS):
+        return None
     if name.endswith(PICTURES):
         return "picture"
     if name.endswith(VOLUMES):

@@ -64,7 +64,7 @@ def predict_exported(exported, data, out, *, batch_size=16):
         remedy = "Export the run again: hemokit export."
         raise problem("the card of the model names no windows", "what its channels show", remedy)
     model = SimpleNamespace(predict_on_batch=exported.probabilities, name=card.name)
-    channels = [Channel(**one) for one in card.channels]
+    channels = [Channel(*(one[name] for name in Channel._fields)) for one in card.channels]
     predictions = _predict(model, data, channels, image_size=card.input_shape[0], batch_size=batch_size)
     facts = Facts(
         card.threshold, card.slice_threshold, card.chosen_on, card.trained_on, data.described, None, data.name

@@ -27,7 +27,7 @@ export async function lookInBrowser(blob, name, model) {
   const values = Float32Array.from(gray, (one) => one / 255);
   const square = toSquare(values, height, width, model.image_size);
   const map = fromSquare(await probabilities(square, model), model.image_size, height, width);
-  const steps = Uint16Array.from(map, (one) => Math.min(1000, Math.floor(one * 1000)));
+  const steps = Uint16Array.from(map, inSteps);
   const told = {
     slices: 1, width, height, maps: true, first: 0, labels: model.labels, spacing_mm: [null, null, null],
     outputs: [[map.reduce((a, b) => Math.max(a, b), 0)]],
@@ -37,6 +37,13 @@ export async function lookInBrowser(blob, name, model) {
     ],
   };
   return makeAnswer(told, gray, steps);
+}
+
+// What hemokit/demo/steps.py does: step >= k where, and only where, the probability is >= k/1000 in single precision.
+function inSteps(one) {
+  const step = Math.min(999, Math.floor(one * 1000));
+  if (one >= Math.fround((step + 1) / 1000)) return step + 1;
+  return one < Math.fround(step / 1000) ? step - 1 : step;
 }
 
 async function probabilities(square, model) {
