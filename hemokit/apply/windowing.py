@@ -12,26 +12,18 @@ from hemokit.windows import Window, stack_windows
 BATCH = 8  # slices that are prepared and run at once: memory does not grow with the scan
 
 
-def images_of(scan, card, numbers=None):
+def images_of(scan, windows, size, numbers=None):
     """The images of a scan for a model.
 
     Args:
-        scan: `inputs.Scan`.
-        card: `export.Card`, which says the windows and the size.
+        scan: `inputs.Scan` that `check_windows` let pass.
+        windows: a `Window` a channel; None stands for one that is not known, of a picture alone.
+        size: height and width of the model's square.
         numbers: of the slices, from 0; None takes all.
 
     Returns:
         float32 (slices, size, size, channels) in [0, 1].
-
-    Raises:
-        HemokitError: as `check_seen`.
     """
-    check_seen(scan.kind, card, scan.files[0] if scan.files else None)
-    return images_through(scan, windows_of(card), card.input_shape[0], numbers)
-
-
-def images_through(scan, windows, size, numbers=None):
-    """As `images_of`, through a `Window` a channel; None stands for one that is not known, of a picture alone."""
     numbers = range(len(scan.values)) if numbers is None else numbers
     return np.stack([np.clip(to_square(_channels(scan, windows, one), size), 0, 1) for one in numbers])
 
@@ -50,7 +42,7 @@ def outputs_of(probabilities, scan, windows, size):
     """
     count, shape = len(scan.values), scan.values.shape[1:]
     for first in range(0, count, BATCH):
-        found = probabilities(images_through(scan, windows, size, range(first, min(first + BATCH, count))))
+        found = probabilities(images_of(scan, windows, size, range(first, min(first + BATCH, count))))
         for one in found:
             yield one if one.ndim == 1 else from_square(one[..., 0], shape)
 

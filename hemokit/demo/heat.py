@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from hemokit.apply.squares import from_square
-from hemokit.apply.windowing import images_through
+from hemokit.apply.windowing import images_of
 from hemokit.demo.answers import check
 from hemokit.demo.steps import in_steps
 
@@ -32,7 +32,7 @@ def heat_map(model, upload, number):
         uint16 (height, width) in thousandths, the highest 1000; zeros where nothing speaks for a hemorrhage.
     """
     check(model, upload)
-    image = images_through(upload, model.windows, model.image_size, [number])[0]
+    image = images_of(upload, model.windows, model.image_size, [number])[0]
     heat = occlusions(model, image) if model.gradcam is None else model.gradcam(image)
     return in_steps(np.clip(from_square(heat.astype(np.float32), upload.values.shape[1:]), 0, 1))
 
