@@ -10,7 +10,16 @@ from hemokit.evaluation import auroc_gain, label_table
 from hemokit.pipelines import scan_pipeline
 from hemokit.prepare import prepare_store
 from hemokit.reduction import read_reduction
-from hemokit.runs.sequence_recipes import KEYS, PAPER, QUICK, cross_validate_sequence, sequence_slices, train_sequence
+from hemokit.runs.sequence_recipes import (
+    KEYS,
+    PAPER,
+    QUICK,
+    put_together,
+    sequence_slices,
+    train_scans,
+    train_sequence,
+    train_slices,
+)
 from hemokit.splits import folds_by_patient, split_by_patient
 from hemokit.training import load, predict_scans
 
@@ -61,9 +70,9 @@ def test_from_a_store_to_table_one(tables, runs):
 def test_folds(tables, runs):
     """Every slice is predicted once by models that saw no slice of its patient."""
     table = folds_by_patient(tables["rsna"].drop(columns="split"), num_folds=2, seed=0)
-    frames = cross_validate_sequence(table, "quick", SMALL, runs=runs, source="phantom")
-    for frame in frames:
-        assert frame["slice_id"].tolist() == table["slice_id"].tolist() and set(frame["split"]) == {"folds"}
+    folds = train_slices(table, "quick", SMALL, runs=runs, source="phantom")
+    for frame in (put_together(folds), train_scans(folds, SMALL)[1]):
+        assert sorted(frame["slice_id"]) == sorted(table["slice_id"]) and set(frame["split"]) == {"folds by patient"}
 
 
 def test_scan_pipeline_of_images(tables, runs):

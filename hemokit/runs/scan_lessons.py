@@ -5,6 +5,7 @@ one of `sequence_recipes`.
 """
 
 import hashlib
+import json
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,8 +22,9 @@ from hemokit.evaluation.slices import scan_report
 from hemokit.formats.dicom_files import read_dicom_header
 from hemokit.labels import ANY, LABELS
 from hemokit.manifests import is_phantom
+from hemokit.prepare.plan import describe, inventory_of
+from hemokit.prepare.running import SLICES_A_SHARD
 from hemokit.runs.recipes import recipe_windows
-from hemokit.runs.sequence_recipes import sequence_slices, train_sequence
 
 MIN_PATIENTS = 5  # with hemorrhage: below, a fold may have none
 WEIGHTS = np.array([2 if label == ANY else 1 for label in LABELS])
@@ -88,9 +90,10 @@ def read_some_headers(dicom, *, most):
 
 
 def store_folder(runs, dicom):
-    """Where the store of a folder of DICOM files stands among the runs: other files get another folder."""
-    digest = hashlib.sha256(str(Path(dicom).resolve()).encode()).hexdigest()[:8]
-    return Path(runs, f"10_store_{digest}")
+    """Where the store of a folder of DICOM files stands among the runs: other files, or code, get another folder."""
+    dicom = Path(dicom).resolve()
+    told = [str(dicom), describe(dicom, inventory_of(dicom), slices_a_shard=SLICES_A_SHARD)]
+    return Path(runs, f"10_store_{hashlib.sha256(json.dumps(told).encode()).hexdigest()[:8]}")
 
 
 def megabytes(folder):
@@ -104,48 +107,6 @@ def shown_through(recipe, table):
         return recipe
     print("JPGs cannot be windowed again: one channel, the window brain_wide (40/120 HU).")
     return {**recipe, "windows": ("brain_wide",)}
-
-
-def train_slices(table, name, recipe, *, runs, source, seed=0):
-    """Train the slice model of each fold, and compute its vectors of all slices.
-
-    Args:
-        table: with the column fold (see `splits.folds_by_patient`).
-        name, recipe, runs, source, seed: as `sequence_recipes.sequence_slices`.
-
-    Returns:
-        list of `SequenceSlices`, one a fold.
-    """
-    found = []
-    for fold in sorted(table["fold"].unique()):
-        print(f"fold {fold}: slice model", flush=True)
-        split = table.assign(split=np.where(table["fold"] == fold, "test", "train"))
-        found.append(sequence_slices(split, f"{name}_fold{fold}", recipe, runs=runs, source=source, seed=seed))
-    return found
-
-
-def train_scans(folds, recipe, *, order=None):
-    """Train the sequence model of each fold.
-
-    Args:
-        folds: what `train_slices` gives.
-        recipe: as there.
-        order: int array (rows,), other places of the slices in their scans; None takes the right ones.
-
-    Returns:
-        (runs, frame): list of `SequenceRun`, one a fold, and the predictions of all slices.
-    """
-    runs = []
-    for number, slices in enumerate(folds):
-        print(f"fold {number}: sequence model", flush=True)
-        runs.append(train_sequence(slices, recipe, order=order))
-    return runs, put_together(runs)
-
-
-def put_together(runs):
-    """The predictions of all folds (`SequenceSlices` or `SequenceRun`) as one frame, by patient, scan and place."""
-    frame = pd.concat([one.predictions for one in runs], ignore_index=True).assign(split="folds by patient")
-    return frame.sort_values(["patient_id", "scan_id", "slice_index"], ignore_index=True)
 
 
 def shuffled_places(table, *, seed=0):
@@ -284,13 +245,15 @@ def _like(frame, other):
 
 def _to_learn_from(table, source, most_patients):
     """The slices of the first patients, or None where they cannot be learned from."""
+    unnamed = bool(table["patient_id"].isna().any())
+    first = table["patient_id"].unique()[:most_patients]
+    table = table if unnamed else table[table["patient_id"].isin(first)].reset_index(drop=True)
     bled = table[table[ANY] == 1]["patient_id"].nunique()
-    if table["patient_id"].isna().any() or bled < MIN_PATIENTS:
-        lacks = "no names of patients" if table["patient_id"].isna().any() else f"{bled} patients with hemorrhage"
+    if unnamed or bled < MIN_PATIENTS:
+        lacks = "no names of patients" if unnamed else f"{bled} patients with hemorrhage"
         print(f"{source}, {len(table)} slices: {lacks}, so nothing is trained on it. The phantom stands in.")
         return None
-    first = table["patient_id"].unique()[:most_patients]
-    return table[table["patient_id"].isin(first)].reset_index(drop=True)
+    return table
 
 
 def _source(root):

@@ -72,7 +72,7 @@ class SequenceRun(NamedTuple):
     predictions: pd.DataFrame
 
 
-def sequence_slices(table, name, recipe, *, runs, source, seed=0):
+def sequence_slices(table, name, recipe, *, runs, source, seed=0, cache=True):
     """Train the slice model of a recipe, and compute its vectors of all slices once.
 
     Args:
@@ -82,6 +82,7 @@ def sequence_slices(table, name, recipe, *, runs, source, seed=0):
         runs: folder of the runs; one with the same data and settings is found again.
         source: of the data, in words.
         seed: whole number from 0.
+        cache: as `SliceBatches`; False for a set whose prepared slices do not fit on the disk.
 
     Returns:
         `SequenceSlices`.
@@ -92,7 +93,7 @@ def sequence_slices(table, name, recipe, *, runs, source, seed=0):
     """
     _check(table, recipe)
     how = {"target": "subtypes", "image_size": recipe["image_size"], "batch_size": recipe["batch_size"]}
-    how["windows"] = recipe_windows(recipe, table)
+    how |= {"windows": recipe_windows(recipe, table), "cache": cache}
     train = SliceBatches(
         _rows(table, "train"), training=True, augmentation=getattr(augment, recipe["augmentation"]), seed=seed, **how
     )
@@ -148,8 +149,8 @@ def train_sequence(slices, recipe, *, order=None):
     return SequenceRun(run_dir, predictions)
 
 
-def cross_validate_sequence(table, name, recipe, *, runs, source, seed=0):
-    """Predict every slice by models that saw no slice of its patient, with the LSTM and without: two runs a fold.
+def train_slices(table, name, recipe, *, runs, source, seed=0):
+    """Train the slice model of each fold, which sees no slice of its patients, and compute its vectors of all slices.
 
     There are no validation patients: the recipe's numbers of epochs are chosen beforehand.
 
@@ -158,21 +159,39 @@ def cross_validate_sequence(table, name, recipe, *, runs, source, seed=0):
         name, recipe, runs, source, seed: as `sequence_slices`.
 
     Returns:
-        (frame of the slice model, frame of the sequence model), all rows in the table's order, with the column fold
-        and the split "folds".
+        list of `SequenceSlices`, one a fold.
     """
     check_columns(table, ["slice_id", "fold"])
-    frames = {"slices": [], "scans": []}
-    for fold in sorted(table["fold"].unique()):
-        split = table.assign(split=np.where(table["fold"] == fold, "test", "train"))
-        slices = sequence_slices(split, f"{name}_fold{fold}", recipe, runs=runs, source=source, seed=seed)
-        frames["slices"].append(slices.predictions)
-        frames["scans"].append(train_sequence(slices, recipe).predictions)
     found = []
-    for own in frames.values():
-        frame = pd.concat(own).assign(split="folds").set_index("slice_id", drop=False)
-        found.append(frame.loc[table["slice_id"]].reset_index(drop=True))
-    return tuple(found)
+    for fold in sorted(table["fold"].unique()):
+        print(f"fold {fold}: slice model", flush=True)
+        split = table.assign(split=np.where(table["fold"] == fold, "test", "train"))
+        found.append(sequence_slices(split, f"{name}_fold{fold}", recipe, runs=runs, source=source, seed=seed))
+    return found
+
+
+def train_scans(folds, recipe, *, order=None):
+    """Train the sequence model of each fold.
+
+    Args:
+        folds: what `train_slices` gives.
+        recipe: as there.
+        order: int array (rows,), other places of the slices in their scans; None takes the right ones.
+
+    Returns:
+        (runs, frame): list of `SequenceRun`, one a fold, and the predictions of all slices.
+    """
+    runs = []
+    for number, slices in enumerate(folds):
+        print(f"fold {number}: sequence model", flush=True)
+        runs.append(train_sequence(slices, recipe, order=order))
+    return runs, put_together(runs)
+
+
+def put_together(runs):
+    """The predictions of all folds (`SequenceSlices` or `SequenceRun`) as one frame, by patient, scan and place."""
+    frame = pd.concat([one.predictions for one in runs], ignore_index=True).assign(split="folds by patient")
+    return frame.sort_values(["patient_id", "scan_id", "slice_index"], ignore_index=True)
 
 
 def _fitted(build, train, validation, path, settings, *, seed, **options):

@@ -221,8 +221,8 @@ print(f"always saying the frequencies costs {loss:.4f} ({source})")
 
 # %% tags=["slow"]
 how = {"runs": RUNS, "source": source, "seed": SEED}
-folds = scan_lessons.train_slices(table, "10_scan", recipe, **how)
-alone = scan_lessons.put_together(folds)
+folds = sequence_recipes.train_slices(table, "10_scan", recipe, **how)
+alone = sequence_recipes.put_together(folds)
 
 # %% [markdown]
 # Beside it somebody who **never looks**: who knows nothing of a slice but how high up in the scan it lies, and says
@@ -329,9 +329,9 @@ print(f"changed by {np.abs(smoothed - values).mean():.3f} on average")
 # **wrong order**, in training and in testing alike?
 
 # %% tags=["slow"]
-_, whole = scan_lessons.train_scans(folds, recipe)
+_, whole = sequence_recipes.train_scans(folds, recipe)
 mixed = scan_lessons.shuffled_places(table, seed=SEED)
-_, wrong = scan_lessons.train_scans(folds, recipe, order=mixed)
+_, wrong = sequence_recipes.train_scans(folds, recipe, order=mixed)
 
 # %% [markdown]
 # All on the same slices. The first two rows are those of section 2.
