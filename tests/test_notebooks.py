@@ -352,7 +352,7 @@ def test_lesson_calls_no_phantom_real(slug, phantom_folder, kernel_environment, 
     if version == "solved" and slug in SECONDS and slug[:2] != "12" and os.environ.get("HEMOKIT_CT_ICH"):
         pytest.skip("a lesson that trains is solved on the real folder of this layout, which is there")
     if version == "learner" and slug[:2] in ("08", "09", "13"):
-        pytest.skip("it chooses its data as lesson 07 does, by recipes.choose_data: without patients the phantom stands in")
+        pytest.skip("it chooses its data as lesson 07 does: the phantom stands in where patients have no names")
     notebook = run_lesson(slug, version, kernel_environment, course_folder, phantom_folder)
     assert "phantom" in shown(notebook)
     assert re.findall(r"(?i).*\breal (?:scan|slice|label|mask|patient|data|CT\b).*", shown(notebook)) == []
