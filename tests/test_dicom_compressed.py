@@ -126,6 +126,20 @@ def test_no_size_is_refused():
     assert dicom_compressed._jpeg_2000_size(b"\xff\x4f\xff\x51\x00") is None
 
 
+def test_a_size_that_a_decoder_would_pass_over_does_not_count():
+    """A SIZ within a box before the codestream, and a frame header after a marker without a length, give no size."""
+    data = compressed(JPEG_2000)
+    stream = data[data.index(b"\xff\x4f\xff\x51") :]
+    assert dicom_compressed._jpeg_2000_size(stream) == (71, 72, 1)
+    assert dicom_compressed._jpeg_2000_size(b"\0\0\0\x0cjP  \r\n\x87\n" + stream) is None
+    frame = b"\xff\xf7\0\x0b\x0c\0\x47\0\x48\1\1\x11\0"
+    assert dicom_compressed._jpeg_size(b"\xff\xd8" + frame) == (71, 72, 1)
+    assert dicom_compressed._jpeg_size(b"\xff\xd8\xff\xe0\0\x04\0\0" + frame) == (71, 72, 1)
+    for marker in (0x00, 0x01, 0xD0, 0xD7, 0xD8, 0xD9, 0xDA):
+        assert dicom_compressed._jpeg_size(bytes((0xFF, 0xD8, 0xFF, marker, 0, 4, 0, 0)) + frame) is None
+    assert dicom_compressed._jpeg_size(b"\0\0" + frame) is None
+
+
 def bundled():
     """Every file in pydicom's own folder of data."""
     folder = Path(pydicom.data.__file__).parent

@@ -75,6 +75,8 @@ def _check_size(stream, syntax, shape, path):
 
 def _jpeg_size(stream):
     """(rows, columns, components) of the first frame header (ITU-T T.81 and T.87), or None."""
+    if not stream.startswith(b"\xff\xd8"):
+        return None
     position = 2
     while position + 10 <= len(stream) and stream[position] == 0xFF:
         marker = stream[position + 1]
@@ -83,16 +85,20 @@ def _jpeg_size(stream):
         elif marker == 0xF7 or (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)):
             rows, columns = (int.from_bytes(stream[position + at : position + at + 2], "big") for at in (5, 7))
             return rows, columns, stream[position + 9]
+        elif marker in (0x00, 0x01) or 0xD0 <= marker <= 0xDA:  # without a length, or the pixels already
+            return None
         else:
             position += 2 + int.from_bytes(stream[position + 2 : position + 4], "big")
     return None
 
 
 def _jpeg_2000_size(stream):
-    """(rows, columns, components) of the SIZ segment (ITU-T T.800), or None."""
-    start = stream.find(b"\xff\x4f\xff\x51")
-    siz = stream[start + 4 : start + 4 + 38]
-    if start < 0 or len(siz) < 38:
+    """(rows, columns, components) of the SIZ segment, which comes first (ITU-T T.800, A.5.1), or None.
+
+    DICOM holds the bare codestream (PS3.5, 8.2.4): within the boxes of a JP2 file another SIZ could stand before it.
+    """
+    siz = stream[4 : 4 + 38]
+    if not stream.startswith(b"\xff\x4f\xff\x51") or len(siz) < 38:
         return None
     right, bottom, left, top = (int.from_bytes(siz[at : at + 4], "big") for at in (4, 8, 12, 16))
     return bottom - top, right - left, int.from_bytes(siz[36:38], "big")
