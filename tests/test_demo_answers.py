@@ -105,6 +105,8 @@ def test_where_nothing_is_found_there_is_no_map():
     assert not occlusions(formula(), np.full((SIZE, SIZE, 1), 0.2, np.float32)).any()
     same = formula(probabilities=lambda images: np.full((len(images), SIZE, SIZE, 1), 0.9, np.float32))
     assert not heat_map(same, picture(), 0).any()
+    nothing = formula(probabilities=lambda images: np.zeros((len(images), 1), np.float32), makes_masks=False)
+    assert not heat_map(nothing, picture(), 0).any()  # of a score of 0 nothing can be lost
     ours = formula(gradcam=lambda image: np.ones((SIZE, SIZE), np.float32))
     assert (heat_map(ours, picture(), 0) == 1000).all()
 

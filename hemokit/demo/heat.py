@@ -68,7 +68,7 @@ def occlusions(model, image, *, patches=PATCHES):
             one[places[key]] = hidden[places[key]]
         for key, one in zip(keys, model.probabilities(images), strict=True):
             lost[key] = score(found) - score(one)
-    if lost.max() < LEAST * score(found):
+    if lost.max() <= LEAST * score(found):
         return np.zeros((size, size), np.float32)
     heat = cv2.resize(np.maximum(lost, 0), (size, size), interpolation=cv2.INTER_LINEAR)
     return heat / heat.max()
