@@ -48,11 +48,21 @@ def test_another_package_is_refused(package, tmp_path):
     """Changed files, missing ones and what is no package: nothing is installed."""
     with pytest.raises(HemokitError, match="has the SHA-256"):
         runtime.install(packed(tmp_path / "other.tgz", {name: b"changed" for name in runtime.FILES}))
-    with pytest.raises(HemokitError, match="cannot be read"):
+    with pytest.raises(HemokitError, match="reading the package onnxruntime-web-.*tgz failed"):
         runtime.install(packed(tmp_path / "less.tgz", {}))
     (tmp_path / "text.tgz").write_text("text")
-    with pytest.raises(HemokitError, match="cannot be read"):
+    with pytest.raises(HemokitError, match="reading the package onnxruntime-web-.*tgz failed"):
         runtime.install(tmp_path / "text.tgz")
+    data = bytearray(package.read_bytes())
+    data[20:40] = bytes(20)  # within the compressed part
+    (tmp_path / "damaged.tgz").write_bytes(data)
+    folder = tarfile.TarInfo(f"package/dist/{next(iter(runtime.FILES))}")
+    folder.type = tarfile.DIRTYPE
+    with tarfile.open(tmp_path / "folder.tgz", "w:gz") as stream:
+        stream.addfile(folder)
+    for name in ("damaged.tgz", "folder.tgz"):
+        with pytest.raises(HemokitError, match="reading the package onnxruntime-web-.*tgz failed"):
+            runtime.install(tmp_path / name)
     assert not runtime.is_installed()
 
 
@@ -77,6 +87,13 @@ def test_the_command_installs_the_runtime(package, capsys):
     """And ends, with the folder."""
     assert main(["demo", "--runtime-file", str(package)]) == 0
     assert "browser_runtime" in capsys.readouterr().out
+
+
+def test_the_command_does_not_serve_a_runtime_that_has_changed(package, capsys):
+    """It is checked before anything is served: one sentence and the code 2."""
+    (runtime.install(package) / "ort.wasm.min.mjs").write_text("changed")
+    assert main(["demo", "--no-browser", "--port", "0"]) == 2
+    assert "the file has changed" in capsys.readouterr().err
 
 
 def test_the_command_refuses_what_is_no_model(tmp_path, capsys):

@@ -44,12 +44,14 @@ def demo(
         print(f"The browser's runtime is in {runtime.install(runtime_file)}")
         return
     try:
-        from hemokit.demo import open_model
+        from hemokit.demo import open_model, runtime
         from hemokit.demo.examples import draw_all
         from hemokit.demo.server import build_server
     except ModuleNotFoundError as error:
         remedy = "Install them: pip install 'hemokit[deploy]'."
         raise problem(f"{error.name} is not installed", "the packages of the web page", remedy) from None
+    if runtime.is_installed():
+        runtime.check_installed()
     if model is not None and model.is_dir():
         if not (model / "run.json").is_file():  # said before Keras comes, which takes long
             raise problem("there is no run.json in it", "what hemokit train wrote", "Check the path.", file=model)

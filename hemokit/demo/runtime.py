@@ -14,6 +14,7 @@ from pathlib import Path
 from hemokit.apply.windowing import shows_pictures
 from hemokit.checks import problem
 from hemokit.files import sha256, write_whole_folder
+from hemokit.formats.bounded import library_errors
 
 PACKAGE = "onnxruntime-web"
 VERSION = "1.30.0"
@@ -97,13 +98,12 @@ def _fetched(place):
 
 def _unpacked(package):
     """(name, bytes) of the files that are needed; all else in the package stays where it is."""
-    try:
-        with tarfile.open(fileobj=io.BytesIO(package.read_bytes()), mode="r:gz") as packed:
-            for name in FILES:
-                yield name, packed.extractfile(f"package/dist/{name}").read()
-    except (OSError, tarfile.TarError, KeyError, EOFError) as error:
-        came = f"the package cannot be read ({type(error).__name__})"
-        raise problem(came, f"{PACKAGE}-{VERSION}.tgz", "Download it again.", file=package) from error
+    with (
+        library_errors(package, f"reading the package {PACKAGE}-{VERSION}.tgz"),
+        tarfile.open(fileobj=io.BytesIO(package.read_bytes()), mode="r:gz") as packed,
+    ):
+        for name in FILES:
+            yield name, packed.extractfile(f"package/dist/{name}").read()
 
 
 def _checked(name, data):
