@@ -234,6 +234,71 @@ def test_a_late_answer_of_an_older_file_is_not_shown(shared):
         np.testing.assert_array_equal(shared.pixels()[..., 0], gray())
 
 
+def test_a_late_heat_map_of_an_older_file_is_not_shown(shared):
+    """A map takes long; the file that is chosen meanwhile is shown without it."""
+
+    def slow(images):
+        time.sleep(0.15 if len(images) > 1 else 0)  # a map hides many patches at once
+        return brightness(images)
+
+    with serving(formula(probabilities=slow, threshold=0.1)) as port:
+        shared.open(port)
+        shared.upload("first.png", png(1))
+        shared.at("heat").click()
+        shared.wait("return document.getElementById('status').textContent.startsWith('Looking')")
+        time.sleep(0.4)
+        assert any("/api/heat" in address for _, address in shared.requests())
+        shared.upload("second.png", png())
+        time.sleep(2.5)
+        shared.slide("opacity", 0)
+        assert "second.png" in shared.text("status")
+        np.testing.assert_array_equal(shared.pixels()[..., 0], gray())
+
+
+def test_where_a_slice_was_computed_is_what_was_chosen_for_it(shared):
+    """The other place is chosen while the server works: the answer is still the server's."""
+
+    def slow(images):
+        time.sleep(1)
+        return brightness(images)
+
+    with serving(formula(probabilities=slow)) as port:
+        shared.open(port)
+        (shared.folder / "a.png").write_bytes(png())
+        shared.at("file").send_keys(str(shared.folder / "a.png"))
+        shared.run("document.getElementById('in-browser').checked = true")
+        shared.answered()
+        assert "Computed by the server" in shared.text("status") and shared.at("heat").is_enabled()
+
+
+def test_a_heat_map_that_fails_leaves_the_slice(shared):
+    """The picture stays, and the page does not say that nothing is shown."""
+
+    def broken(image):
+        raise RuntimeError
+
+    with serving(formula(gradcam=broken)) as port:
+        shared.open(port)
+        shared.upload("a.png", png())
+        before = shared.pixels()
+        shared.at("heat").click()
+        shared.wait("return !document.getElementById('error').hidden")
+        assert "broke in the demo" in shared.text("error") and "stays" in shared.text("status")
+        np.testing.assert_array_equal(shared.pixels(), before)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_the_browser_makes_no_8_bits_of_16(page, bits):
+    """As the server it refuses a PNG of 16 bits; one of 8 comes as far as the model, which is not there."""
+    pixels = gray() if bits == 8 else gray().astype(np.uint16) * 200
+    script = """const [bytes, done] = arguments;
+        import("/page/inbrowser.js")
+          .then((one) => one.lookInBrowser(new Blob([new Uint8Array(bytes)]), "a.png", { image_size: 32, channels: 1 }))
+          .then(() => done("no error"), (error) => done(error.message));"""
+    told = page.driver.execute_async_script(script, list(cv2.imencode(".png", pixels)[1].tobytes()))
+    assert ("has 16 bits, but expected are 8" in told) == (bits == 16) and told != "no error"
+
+
 @pytest.mark.parametrize("width", [360, 768, 1280])
 def test_nothing_is_cut_off_on_a_narrow_screen(page, width):
     """No scrolling to the side, neither before nor after; the picture comes into view; buttons fit a thumb."""

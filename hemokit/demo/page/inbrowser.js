@@ -57,6 +57,10 @@ async function probabilities(square, model) {
 }
 
 async function decode(blob, name) {
+  const head = new Uint8Array(await blob.slice(0, 25).arrayBuffer());
+  if (head[0] === 0x89 && head[24] !== 8) { // PNG, depth in IHDR: the browser would make 8 bits of it in silence
+    throw new Error(`${name}: the picture has ${head[24]} bits, but expected are 8. Save it through the model's window.`);
+  }
   const options = { imageOrientation: "none", colorSpaceConversion: "none", premultiplyAlpha: "none" };
   const bitmap = await createImageBitmap(blob, options).catch(() => {
     throw new Error(`${name}: the browser cannot read this picture. Is it damaged?`);

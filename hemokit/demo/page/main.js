@@ -15,13 +15,14 @@ const inBrowser = () => at("in-browser").checked;
 function say(words, busy = false) {
   at("status").textContent = words;
   at("status").classList.toggle("busy", busy);
+  if (busy) at("error").hidden = true; // that of the last try
 }
 
 function fail(error) {
   if (error.name === "AbortError") return;
   at("error").textContent = error.message;
   at("error").hidden = false;
-  say("Nothing is shown.");
+  say(state.answer ? "The picture stays as it was." : "Nothing is shown.");
 }
 
 // Nothing of the last file may stay on the page while the next one is read, or when that fails.
@@ -40,17 +41,19 @@ function clear() {
 // source: { example, title } or { file, title }
 async function look(source) {
   running.abort();
+  heating.abort();
   running = new AbortController();
   const { signal } = running;
+  const local = inBrowser(); // as it was chosen now: what is computed here must never count as the server's
   clear();
   for (const button of at("examples").children) {
     button.setAttribute("aria-pressed", String(button.dataset.name === source.example));
   }
   say(`${source.title}: the model is looking at it...`, true);
   try {
-    const answer = inBrowser() ? await lookHere(source) : await askSlices(checked(source), signal);
+    const answer = local ? await lookHere(source) : await askSlices(checked(source), signal);
     if (signal.aborted) return;
-    Object.assign(state, { source: { ...source, local: inBrowser() }, answer, slice: answer.first });
+    Object.assign(state, { source: { ...source, local }, answer, slice: answer.first });
     show();
     at("canvas").scrollIntoView({ block: "nearest" }); // on a phone the picture stands below the buttons
   } catch (error) {
