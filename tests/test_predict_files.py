@@ -17,7 +17,7 @@ from PIL import Image
 
 from hemokit.__main__ import main
 from hemokit.apply import predict_files
-from hemokit.apply.outputs import free_path
+from hemokit.apply.outputs import dicom_stem, free_path
 from hemokit.apply.squares import from_square, to_square
 from hemokit.checks import HemokitError
 from hemokit.datasets.phantom import write_phantom
@@ -229,6 +229,104 @@ def test_series_with_a_gap(tmp_path):
     assert len(predict_files(model(16), tmp_path / "in", tmp_path / "two").scans) == 2
 
 
+@pytest.mark.parametrize("turn, axial", [(25, True), (35, False)])
+def test_turned_slices(tmp_path, turn, axial):
+    """A head tilted by 25 degrees is read, one by 35 is not, whichever axis is turned."""
+    cos, sin = float(np.cos(np.radians(turn))), float(np.sin(np.radians(turn)))
+    for number, axes in enumerate(([1, 0, 0, 0, cos, -sin], [cos, sin, 0, -sin, cos, 0], [cos, 0, sin, 0, 1, 0])):
+        path = write_series(tmp_path / str(number), ImageOrientationPatient=axes)
+        if axial:
+            assert len(predict_files(model(16), path, tmp_path / f"out{number}").slices) == 3
+            continue
+        with pytest.raises(HemokitError, match="the rows run along .* but expected axial slices"):
+            predict_files(model(16), path, tmp_path / f"out{number}")
+
+
+def test_slices_that_are_not_axial(tmp_path):
+    """Rows from the front, from below, to the right: a flipped or coronal picture is nothing that a model learned."""
+    for number, axes in enumerate(([1, 0, 0, 0, -1, 0], [1, 0, 0, 0, 0, -1], [-1, 0, 0, 0, 1, 0])):
+        path = write_series(tmp_path / str(number), ImageOrientationPatient=axes)
+        with pytest.raises(HemokitError, match="rows to the patient's left and columns to the back"):
+            predict_files(model(16), path, tmp_path / "out")
+
+
+def test_pixels_of_two_sizes(tmp_path):
+    """A series of two pixel sizes has masks, but neither areas nor a volume."""
+    folder = write_series(tmp_path / "in", (0, 5))
+    write_series(tmp_path / "other", (10,), PixelSpacing=[0.25, 0.5], SOPInstanceUID="1.2.3.9")
+    (tmp_path / "other" / "9.dcm").rename(folder / "1.dcm")
+    result = predict_files(model(16), folder, tmp_path / "out")
+    assert set(result.slices["mask_area_mm2"]) == {"unknown"} and result.slices["mask_pixels"].sum() == 4
+    row = result.scans.iloc[0]
+    assert row["volume_ml"] == "unknown" and row["spacing_mm"] == "unknown: the size of a pixel is not one number"
+    assert "spacing_mm is" in row["notes"]
+
+
+def test_bare_uids_keep_their_last_number(tmp_path):
+    """Files named 1.2.9, 1.2.8, 1.2.7 without an ending have masks of these names."""
+    folder = write_series(tmp_path / "in")
+    for path in list(folder.iterdir()):
+        path.rename(folder / f"1.2.{path.stem}")
+    predict_files(model(16), folder, tmp_path / "out")
+    written = sorted(one.name for one in (tmp_path / "out" / "masks").rglob("*.png"))
+    assert written == ["1.2.7_mask.png", "1.2.8_mask.png", "1.2.9_mask.png"]
+    assert [dicom_stem(one) for one in ("1.2.3", "a.DCM", "b.ima", "c.dicom", "d")] == ["1.2.3", "a", "b", "c", "d"]
+
+
+def test_scan_is_named_by_its_folder(tmp_path, monkeypatch):
+    """The folder given as .. has a name of its own."""
+    (write_series(tmp_path / "scan") / "deep").mkdir()
+    monkeypatch.chdir(tmp_path / "scan" / "deep")
+    assert predict_files(model(16), "..", tmp_path / "out").scans["scan"].tolist() == ["scan"]
+
+
+def test_every_file_of_a_refused_series_is_told(tmp_path):
+    """Three files of a coronal series beside a picture: three rows in refused.csv, one sentence in README.txt."""
+    write_series(tmp_path / "in" / "coronal", ImageOrientationPatient=[1, 0, 0, 0, 0, -1])
+    Image.fromarray(np.zeros((8, 9), np.uint8)).save(tmp_path / "in" / "a.png")
+    predict_files(model(16), tmp_path / "in", tmp_path / "out")
+    refused = pd.read_csv(tmp_path / "out" / "refused.csv")
+    assert refused["file"].tolist() == ["coronal/7.dcm", "coronal/8.dcm", "coronal/9.dcm"]
+    said = (tmp_path / "out" / "README.txt").read_text()
+    assert "refused: 3 files" in said and said.count("Refused: ") == 1
+
+
+def test_files_that_cannot_be_opened(tmp_path, monkeypatch):
+    """A file without the right to read it is refused, and the others are used; alone, its reason is all."""
+    write_series(tmp_path / "in")
+    Image.fromarray(np.zeros((8, 9), np.uint8)).save(tmp_path / "in" / "a.png")
+
+    def forbidden(file, mode):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("hemokit.apply.inputs.open", forbidden, raising=False)
+    result = predict_files(model(16), tmp_path / "in", tmp_path / "out")
+    assert len(result.scans) == 1 and [one.file for one in result.refused] == ["7.dcm", "8.dcm", "9.dcm"]
+    with pytest.raises(HemokitError, match=r"^\S+7\.dcm: opening the file failed [^.]*Permission denied") as error:
+        predict_files(model(16), tmp_path / "in" / "7.dcm", tmp_path / "two")
+    assert str(error.value).count("but expected") == 1
+
+
+def test_seg_that_fails_leaves_the_masks(tmp_path, monkeypatch):
+    """Where the SEG cannot be written, the PNGs stay, and the table says why."""
+
+    def fails(masks, files, gap_mm):
+        raise HemokitError("writing a DICOM SEG failed")
+
+    monkeypatch.setattr("hemokit.apply.seg.is_installed", lambda: True)
+    monkeypatch.setattr("hemokit.apply.seg.segmentation", fails)
+    row = predict_files(model(16), write_series(tmp_path / "in"), tmp_path / "out").scans.iloc[0]
+    assert row["masks"].count(".png") == 3 and "No DICOM SEG: writing a DICOM SEG failed" in row["notes"]
+
+
+def test_seg_is_said_to_name_the_patient(tmp_path, monkeypatch):
+    """Beside a SEG, which holds the name as its series does, the table says so."""
+    monkeypatch.setattr("hemokit.apply.seg.is_installed", lambda: True)
+    monkeypatch.setattr("hemokit.apply.seg.segmentation", lambda masks, files, gap_mm: (b"seg", ()))
+    row = predict_files(model(16), write_series(tmp_path / "in"), tmp_path / "out").scans.iloc[0]
+    assert "in_seg.dcm" in row["masks"] and "The DICOM SEG names the patient, as its series does." in row["notes"]
+
+
 def test_dicom_seg(tmp_path):
     """The segmentation has a frame for each slice, in its place, with the pixels of the mask, and says what it is."""
     seg = pytest.importorskip("highdicom.seg", reason="the extra seg is not installed")
@@ -305,6 +403,14 @@ def test_out_is_not_overwritten(tmp_path):
     Image.fromarray(np.zeros((8, 9), np.uint8)).save(tmp_path / "a.png")
     with pytest.raises(HemokitError, match="is there already, but expected a folder to make"):
         predict_files(model(), tmp_path / "a.png", tmp_path)
+
+
+@pytest.mark.parametrize("threshold", [50, -0.1, float("nan"), "0.5"])
+def test_thresholds_that_are_refused(tmp_path, threshold):
+    """A percentage, a negative number, text: no probability reaches them, or all do."""
+    Image.fromarray(np.zeros((8, 9), np.uint8)).save(tmp_path / "a.png")
+    with pytest.raises(HemokitError, match="threshold is .*, but expected a number from 0 to 1"):
+        predict_files(model(), tmp_path / "a.png", tmp_path / "out", threshold=threshold)
 
 
 def test_killed_in_between_leaves_nothing(tmp_path):
@@ -387,6 +493,7 @@ def test_command_line(tmp_path, capsys):
     for arguments, sentence in (
         ([str(tmp_path / "none"), "--data", str(root)], "there is no such file or folder"),
         ([str(path), "--data", str(root), "--threshold", "2"], "expected a number from 0 to 1"),
+        ([str(path), "--data", str(root), "--batch-size", "4"], "files are read scan by scan"),
         ([str(path), "--data", str(tmp_path / "none")], "expected"),
     ):
         assert main(["predict", *arguments, "--out", str(tmp_path / "three")]) == 2

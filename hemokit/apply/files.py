@@ -1,5 +1,6 @@
 """A model on a user's files: masks in their geometry, a table of slices, a table of scans; all of it or nothing."""
 
+from numbers import Real
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ SLICES, SCANS, REFUSED, README, MASKS = "slices.csv", "scans.csv", "refused.csv"
 
 
 class Result(NamedTuple):
-    """`slices` and `scans` are the tables as written, `refused` a list of `Refused`, `others` files of other kinds."""
+    """`slices` and `scans`: the tables as written; `refused`: a `Refused` a file; `others`: how many of other kinds."""
 
     slices: pd.DataFrame
     scans: pd.DataFrame
@@ -37,7 +38,7 @@ def predict_files(exported, path, out, *, threshold=None, progress=None):
         out: folder to make; it must not be there. `slices.csv` has a row for each slice, `scans.csv` for each scan
             with its volume in mL, or "unknown" where the spacing is; `masks` the masks; `refused.csv` (where there
             are any) what could not be used and why; `README.txt` says how it came about.
-        threshold: of pixels; None takes that of the card.
+        threshold: of pixels, from 0 to 1; None takes that of the card.
         progress: True or False; None shows a bar on a terminal where there is much to do.
 
     Returns:
@@ -45,7 +46,7 @@ def predict_files(exported, path, out, *, threshold=None, progress=None):
 
     Raises:
         HemokitError: `out` is there, nothing to read, no file that can be used (the reason of the first), no
-            threshold, a model of several masks.
+            threshold or one that is not in [0, 1], a model of several masks.
     """
     out, card = Path(out), exported.card
     _check(card, out, threshold)
@@ -53,7 +54,7 @@ def predict_files(exported, path, out, *, threshold=None, progress=None):
     sources, refused, others = find_sources(path)
     if len(sources) == 1:
         check_seen(sources[0].kind, card, sources[0].files[0])
-    slices, scans = [], []
+    slices, scans, reasons = [], [], []
     with write_whole_folder(out) as folder:
         total = sum(len(one.files) for one in sources)
         with progress_bar(None, total=total, description="predict", unit="file", progress=progress) as bar:
@@ -62,20 +63,29 @@ def predict_files(exported, path, out, *, threshold=None, progress=None):
                     rows, row = _predict_scan(exported, source, folder / MASKS, threshold)
                     slices, scans = slices + rows, [*scans, row]
                 except HemokitError as error:
-                    refused.append(Refused(source.name, str(error)))
+                    reasons.append(str(error))
+                    refused += [Refused(name, reasons[-1]) for name in _names(source, path)]
                 bar.update(len(source.files))
         if not scans:
             came = f"none of {counted(len(sources), 'scan')} could be used"
-            first = refused[-len(sources)].reason
-            raise HemokitError(first if len(sources) == 1 else f"{came}; the first: {first}")
+            raise HemokitError(reasons[0] if len(sources) == 1 else f"{came}; the first: {reasons[0]}")
         result = Result(pd.DataFrame(slices), pd.DataFrame(scans), refused, others, out)
         _write_tables(result, card, threshold, folder)
     return result
 
 
+def _names(source, path):
+    """The names of a source's files, as they stand in the folder that was given."""
+    root = Path(path) if Path(path).is_dir() else Path(path).parent
+    return [file.relative_to(root).as_posix() for file in source.files]
+
+
 def _check(card, out, threshold):
     if out.exists():
         raise problem(f"{out} is there already", "a folder to make", "Choose another --out.")
+    if threshold is not None and not (isinstance(threshold, Real) and 0 <= threshold <= 1):
+        came = f"threshold is {threshold!r}"
+        raise problem(came, "a number from 0 to 1", "Probabilities lie there: 50 percent are 0.5.")
     if len(card.output_shape) == 3 and card.output_shape[-1] != 1:
         came = f"a model of {card.output_shape[-1]} masks"
         raise problem(came, "one mask", "Build one mask of them (models.unet.one_mask) and export that.")
@@ -120,6 +130,8 @@ def _called(top, pixels, card):
 def _scan_row(masks, rows, scan, told, notes, written):
     known = None not in scan.spacing_mm
     why = "no spacing in the file" if scan.kind == "picture" else "the distance of slices is not one number"
+    if scan.kind == "dicom" and scan.spacing_mm[1] is None:
+        why = "the size of a pixel is not one number"
     return {
         **told, "slices": len(rows), "slices_with_hemorrhage": sum(one["hemorrhage"] for one in rows),
         "volume_ml": volume_of(masks, scan.spacing_mm),
@@ -160,7 +172,7 @@ def lines_of(result, card, threshold):
         f"Used: {counted(len(result.scans), 'scan')} with {counted(len(result.slices), 'slice')}; "
         f"refused: {counted(len(result.refused), 'file')}; other kinds of file, not looked at: {result.others}.",
     ]
-    return lines + [f"Refused: {one.reason}" for one in result.refused]
+    return lines + [f"Refused: {reason}" for reason in dict.fromkeys(one.reason for one in result.refused)]
 
 
 def _by(shape):

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hemokit.checks import HemokitError, problem
+from hemokit.formats.bounded import library_errors
 from hemokit.formats.dicom_files import read_dicom, read_dicom_header
 from hemokit.formats.dicom_stack import stack_spacing_mm
 from hemokit.formats.image_files import read_image_file
@@ -21,6 +22,7 @@ from hemokit.formats.nifti_values import to_hounsfield
 PICTURES, VOLUMES, MASKS = (".jpg", ".jpeg", ".png"), (".nii", ".nii.gz"), ("_hge_seg.jpg",)
 KINDS = "a JPG, PNG, NIfTI (.nii, .nii.gz) or DICOM file"
 GRAY_TOLERANCE = 2  # how far the channels of a gray picture that was saved in color may be apart, of 255
+MAX_TURN_DEGREES = 30  # a head is tilted, and so is a gantry; sagittal and coronal slices are turned by 90
 
 
 class Source(NamedTuple):
@@ -65,7 +67,7 @@ def find_sources(path):
         its series.
 
     Raises:
-        HemokitError: nothing to read; a single file of another kind.
+        HemokitError: nothing to read (the reason of the first file that cannot be); a single file of another kind.
     """
     path = Path(path)
     if not path.exists():
@@ -75,20 +77,27 @@ def find_sources(path):
     files = sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
     sources, refused, others, series = [], [], 0, {}
     for file in files:
-        name, kind = file.relative_to(root).as_posix(), kind_of(file)
-        if kind is None:
-            others += 1
-        elif kind == "dicom":
-            try:
+        name = file.relative_to(root).as_posix()
+        try:
+            kind = kind_of(file)
+            if kind is None:
+                others += 1
+            elif kind == "dicom":
                 series.setdefault(read_dicom_header(file).series_uid, []).append(file)
-            except HemokitError as error:
-                refused.append(Refused(name, str(error)))
-        else:
-            sources.append(Source(kind, name, (file,)))
+            else:
+                sources.append(Source(kind, name, (file,)))
+        except HemokitError as error:
+            refused.append(Refused(name, str(error)))
     sources += _series(series, root, path)
     if not sources:
-        came = refused[0].reason if refused else f"no such file among {len(files)}"
-        raise problem(came, KINDS, "Give a file of one of these kinds, or a folder with some.", file=path)
+        if refused:
+            raise HemokitError(refused[0].reason)
+        raise problem(
+            f"no such file among {len(files)}",
+            KINDS,
+            "Give a file of one of these kinds, or a folder with some.",
+            file=path,
+        )
     return sources, refused, others
 
 
@@ -99,13 +108,17 @@ def read_scan(source):
         Scan.
 
     Raises:
-        HemokitError: whatever `hemokit.formats` refuses; a picture with colors or 16 bits; slices of several sizes.
+        HemokitError: whatever `hemokit.formats` refuses; a picture with colors or 16 bits; slices of several sizes, or
+            that are not axial.
     """
     return {"picture": _picture, "nifti": _nifti, "dicom": _dicom}[source.kind](source.files)
 
 
 def kind_of(file):
-    """What a file is by its name: "picture", "nifti", "dicom", or None; the content is not checked."""
+    """What a file is by its name: "picture", "nifti", "dicom", or None; the content is not checked.
+
+    HemokitError for a file that cannot be opened.
+    """
     name = file.name.lower()
     if name.endswith(MASKS):
         return None
@@ -113,7 +126,7 @@ def kind_of(file):
         return "picture"
     if name.endswith(VOLUMES):
         return "nifti"
-    with open(file, "rb") as stream:
+    with library_errors(file, "opening the file"), open(file, "rb") as stream:
         return "dicom" if stream.read(132)[128:] == b"DICM" else None
 
 
@@ -122,7 +135,13 @@ def _series(series, root, path):
     named = {}
     for files in series.values():
         folder = files[0].parent.relative_to(root).as_posix()
-        name = files[0].relative_to(root).as_posix() if len(files) == 1 else folder if folder != "." else path.name
+        name = (
+            files[0].relative_to(root).as_posix()
+            if len(files) == 1
+            else folder
+            if folder != "."
+            else path.resolve().name
+        )
         named.setdefault(name or "series", []).append(files)
     for name, several in named.items():
         for number, files in enumerate(several, start=1):
@@ -158,6 +177,8 @@ def _dicom(files):
     if len({one.shape for one in slices}) > 1:
         came = f"the series has slices of {len({one.shape for one in slices})} sizes"
         raise problem(came, "one size", "Leave the localizer out.", file=files[0])
+    for one, file in zip(slices, files, strict=True):
+        _check_axial(one, file)
     row, column = np.array(first.orientation).reshape(2, 3)
     order = np.argsort([float(np.cross(row, column) @ one.position_mm) for one in slices], kind="stable")
     slices = [slices[place] for place in order]
@@ -165,7 +186,20 @@ def _dicom(files):
     if any(one.repaired for one in slices):
         notes += ("Wrapped 12-bit values were repaired, as those of RSNA 2019 need it.",)
     values = np.stack([one.hounsfield for one in slices])
-    return Scan("dicom", values, (gap, *first.spacing_mm), tuple(files[place] for place in order), notes)
+    one_size = all(np.allclose(one.spacing_mm, first.spacing_mm, rtol=0, atol=1e-3) for one in slices)
+    spacing = (gap, *first.spacing_mm) if one_size else (None,) * 3
+    return Scan("dicom", values, spacing, tuple(files[place] for place in order), notes)
+
+
+def _check_axial(one, file):
+    """Raise HemokitError unless a slice shows the head as the model saw it; its normal then points up."""
+    row, column = np.array(one.orientation).reshape(2, 3)
+    if min(row[0], column[1]) < np.cos(np.radians(MAX_TURN_DEGREES)):
+        along = [f"({', '.join(f'{value:.3g}' for value in axis)})" for axis in (row, column)]
+        came = f"the rows run along {along[0]} and the columns along {along[1]}"
+        expected = f"axial slices, rows to the patient's left and columns to the back (to {MAX_TURN_DEGREES} degrees)"
+        remedy = "Take the axial series, or convert it to NIfTI, whose axes are turned here."
+        raise problem(came, expected, remedy, file=file)
 
 
 def _gap(slices):

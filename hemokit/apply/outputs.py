@@ -1,6 +1,7 @@
 """Masks back in the geometry of the file that they belong to: PNG of the same size, NIfTI with the same affine.
 
-Of the input's header only the geometry travels; no text, which may name a patient.
+Into PNG and NIfTI only the geometry of the input's header travels; no text, which may name a patient. A DICOM SEG
+belongs to the patient of its series and names them: the notes of the scan say so.
 """
 
 import gzip
@@ -10,11 +11,14 @@ from pathlib import Path
 import numpy as np
 
 from hemokit.apply import seg
+from hemokit.checks import HemokitError
 from hemokit.formats.nifti_files import read_nifti_fields
 from hemokit.formats.nifti_geometry import to_view
 from hemokit.predictions import NOTICE
 
 TOLD = f"hemokit mask of hemorrhage: {NOTICE}"
+DICOM_ENDINGS = (".dcm", ".dicom", ".ima")
+NAMED = "The DICOM SEG names the patient, as its series does."
 _GEOMETRY = (  # the fields of a NIfTI-1 header that say where voxels lie
     *("dim", "pixdim", "xyzt_units", "qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d"),
     *("qoffset_x", "qoffset_y", "qoffset_z", "srow_x", "srow_y", "srow_z"),
@@ -90,18 +94,27 @@ def nifti_bytes(masks, scan):
 
 def _write_dicom(masks, scan, name, folder):
     """A PNG for each slice, named as its file, and a DICOM SEG of the series where highdicom is installed."""
-    base = name if len(scan.files) > 1 else name.rsplit(".", 1)[0]
+    base = name if len(scan.files) > 1 else dicom_stem(name)
     written = []
     for mask, file in zip(masks, scan.files, strict=True):
-        stem = f"{base}/{file.stem}" if len(scan.files) > 1 else base
+        stem = f"{base}/{dicom_stem(file.name)}" if len(scan.files) > 1 else base
         path = free_path(folder, f"{stem}_mask", ".png")
         path.write_bytes(png_bytes(mask))
         written.append(path.relative_to(folder).as_posix())
     if not seg.is_installed():
         return written, ("No DICOM SEG: pip install 'hemokit[seg]' adds it.",)
-    data, notes = seg.segmentation(masks, scan.files, scan.spacing_mm[0])
+    try:
+        data, notes = seg.segmentation(masks, scan.files, scan.spacing_mm[0])
+    except HemokitError as error:  # the masks are there all the same, as PNG
+        return written, (f"No DICOM SEG: {error}",)
     if data is None:
         return written, notes
     path = free_path(folder, f"{base}_seg", ".dcm")
     path.write_bytes(data)
-    return [*written, path.relative_to(folder).as_posix()], notes
+    return [*written, path.relative_to(folder).as_posix()], (*notes, NAMED)
+
+
+def dicom_stem(name):
+    """The name of a DICOM file without its ending; names are often bare UIDs, whose last number is none."""
+    ending = name[name.rfind(".") :] if "." in name else ""
+    return name[: -len(ending)] if ending.lower() in DICOM_ENDINGS else name

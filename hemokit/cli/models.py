@@ -7,11 +7,13 @@ from typing import Annotated
 
 import typer
 
+from hemokit.checks import HemokitError
 from hemokit.cli import train_options as options
 from hemokit.cli.frameworks import keras_at_hand
 from hemokit.cli.interrupts import Interrupted
 from hemokit.cli.options import FOLDER, SEED, decimal, whole_number
 
+BATCH_SIZE = 16  # slices that predict takes at once
 FRACTIONS = (0.7, 0.15, 0.15)
 NOTICE = "For education only, not a medical device."
 SHOWN = 20  # scans whose volume is printed
@@ -79,7 +81,10 @@ def predict(
         ),
     ],
     out: Annotated[Path, typer.Option(**FOLDER, help="Folder for the predictions.")],
-    batch_size: Annotated[int, typer.Option(parser=whole_number(1, 1024), metavar="N", help="Slices a step.")] = 16,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(parser=whole_number(1, 1024), metavar="N", help="Slices a step, of a data set; 16 if not given."),
+    ] = None,
     threshold: Annotated[
         float | None,
         typer.Option(parser=decimal, metavar="T", help="Of pixels of files, 0 to 1; else the model's own."),
@@ -103,7 +108,9 @@ def predict(
     if threshold is not None and not 0 <= threshold <= 1:
         raise typer.BadParameter(f"{threshold:g} came, but expected a number from 0 to 1.", param_hint="'--threshold'")
     if is_dataset(root) or (root.is_dir() and not _has_files(root)):
-        return _predict_dataset(model, root, out, batch_size, threshold)
+        return _predict_dataset(model, root, out, batch_size or BATCH_SIZE, threshold)
+    if batch_size is not None:
+        raise typer.BadParameter("files are read scan by scan: leave it out.", param_hint="'--batch-size'")
     return _predict_files(model, root, out, threshold)
 
 
@@ -164,7 +171,13 @@ def _has_files(root):
     """Whether a folder holds anything that `apply.inputs` reads; if not, it was meant as a data set."""
     from hemokit.apply.inputs import kind_of
 
-    return any(kind_of(one) for one in root.rglob("*") if one.is_file())
+    for one in root.rglob("*"):
+        try:
+            if one.is_file() and kind_of(one):
+                return True
+        except HemokitError:  # it cannot be opened: whoever reads the folder says so
+            return True
+    return False
 
 
 def evaluate(
