@@ -98,6 +98,22 @@ def test_two_series_in_a_zip_are_refused():
         read_upload("a.zip", zipped(files))
 
 
+def test_slices_of_several_sizes_are_refused_before_they_are_unpacked(monkeypatch):
+    """The size of the first one alone would let any memory be filled by the others."""
+    monkeypatch.setattr("hemokit.demo.uploads.read_scan", lambda source: pytest.fail("pixels were read"))
+    large = series((20,), stored=np.full((70, 80), 1000, np.int16))
+    with pytest.raises(HemokitError, match="slices of 2 sizes, but expected one size. Leave the localizer out"):
+        read_upload("a.zip", zipped({**series(), "y": large["x/0"]}))
+
+
+def test_the_directory_of_a_zip_is_counted_before_it_is_parsed():
+    """1001 entries are refused by their number, whatever else is wrong with the zip; 1000 are looked at."""
+    with pytest.raises(HemokitError, match="the zip holds more"):
+        read_upload("a.zip", b"PK\x03\x04" + b"PK\x01\x02" * 1001)
+    with pytest.raises(HemokitError, match="unpacking the zip failed"):
+        read_upload("a.zip", b"PK\x03\x04" + b"PK\x01\x02" * 1000)
+
+
 def test_zips_of_nothing_damage_and_bombs_are_refused():
     """Each with its reason, and before anything large is unpacked."""
     with pytest.raises(HemokitError, match="holds no DICOM file"):

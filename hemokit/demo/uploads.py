@@ -53,11 +53,12 @@ def read_upload(name, data):
 
 def _unzipped(file):
     """(the DICOM files in a zip, notes); never more than `MAX_UNPACKED` bytes."""
+    if file.data.count(b"PK\x01\x02") > MAX_FILES:  # the entries of its directory, of which each costs memory
+        raise _too_many(file)
     with library_errors(file, "unpacking the zip"), zipfile.ZipFile(io.BytesIO(file.data)) as packed:
         entries = [entry for entry in packed.infolist() if not entry.is_dir()]
         if len(entries) > MAX_FILES or sum(entry.file_size for entry in entries) > MAX_UNPACKED:
-            expected = f"at most {MAX_FILES} files and {MAX_UNPACKED:,} bytes"
-            raise problem("the zip holds more", expected, "Zip one series alone.", file=file)
+            raise _too_many(file)
         if any(entry.flag_bits & 1 for entry in entries):
             raise problem("the zip is encrypted", "one without a password", "Zip it again without one.", file=file)
         found = [InMemory(f"{file.name}/{one.filename}", _unpacked(packed, one, file)) for one in entries]
@@ -66,6 +67,11 @@ def _unzipped(file):
         raise problem("the zip holds no DICOM file", "a DICOM series", "Zip the files of one series.", file=file)
     others = len(found) - len(slices)
     return slices, (f"{counted(others, 'file')} in the zip left out: no DICOM.",) if others else ()
+
+
+def _too_many(file):
+    expected = f"at most {MAX_FILES} files and {MAX_UNPACKED:,} bytes"
+    return problem("the zip holds more", expected, "Zip one series alone.", file=file)
 
 
 def _unpacked(packed, entry, file):
@@ -83,6 +89,10 @@ def _read_series(files, notes):
     if len(series) > 1:
         remedy = "Zip one series alone, without localizers."
         raise problem(f"there are {len(series)} series", "one", remedy, file=files[0])
+    sizes = {one.shape for one in headers}
+    if len(sizes) > 1:  # before pixels are unpacked: the first size would say nothing of the others
+        came = f"the series has slices of {len(sizes)} sizes"
+        raise problem(came, "one size", "Leave the localizer out.", file=files[0])
     _check_shape((len(files), *headers[0].shape), files[0])
     scan = read_scan(Source("dicom", files[0].name, files))
     numbers = {*series, *(one.instance_uid for one in headers)}  # they lead to a patient where a hospital keeps them
