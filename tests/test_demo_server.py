@@ -217,6 +217,12 @@ def test_a_bug_is_told_without_the_file(caplog):
     assert "RuntimeError" in caplog.text and "secret" not in caplog.text and "Roe" not in caplog.text
 
 
+def test_an_answer_is_whole_before_it_is_sent(port):
+    """Its length is told: a reader who takes long holds the packed bytes, not the maps."""
+    reply = send(port, "/api/slices", noise(0))
+    assert int(reply.headers["Content-Length"]) == len(reply.body)
+
+
 def test_heat_and_result_come_for_the_file_that_is_sent(port):
     """A map of the slice's size, and a zip; an example needs no file."""
     heat = send(port, "/api/heat?slice=0", noise(0))
