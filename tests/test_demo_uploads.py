@@ -91,6 +91,13 @@ def test_uneven_gaps_and_other_files_are_said():
     assert "No volume" in upload.notes[1] and "1.2.3" not in upload.notes[1]
 
 
+@pytest.mark.parametrize("axes", [[1, 0, 0, 0, 0, -1], [0, 1, 0, 0, 0, -1], [-1, 0, 0, 0, 1, 0]])
+def test_slices_that_are_not_axial_are_refused(axes):
+    """Coronal, sagittal and mirrored ones, as `hemokit predict` refuses them: the model never saw such."""
+    with pytest.raises(HemokitError, match="the rows run along .* but expected axial slices"):
+        read_upload("a.zip", zipped(series(ImageOrientationPatient=axes)))
+
+
 def test_two_series_in_a_zip_are_refused():
     """One is expected."""
     files = {**series(), **{f"y{name}": data for name, data in series(SeriesInstanceUID="1.2.3.77").items()}}
