@@ -13,12 +13,12 @@ import pytest
 pytest.importorskip("onnx", reason="the extra deploy is not installed")
 pytest.importorskip("onnxruntime", reason="the extra deploy is not installed")
 
-from export_cases import BRAIN, keras_archive, layer, malicious, onnx_bytes, write_carded, write_onnx  # noqa: E402
+from export_cases import BRAIN, keras_archive, layer, malicious, onnx_bytes, weights, write_carded, write_onnx  # noqa: E402
 
 from hemokit.checks import HemokitError  # noqa: E402
 from hemokit.export import Card, card_path, compare_exported, load_exported, read_card, write_card  # noqa: E402
 from hemokit.export.archives import check_keras_archive  # noqa: E402
-from hemokit.export.converting import export_model  # noqa: E402
+from hemokit.export.converting import converting, export_model  # noqa: E402
 
 ROOT = Path(__file__).parent.parent
 
@@ -137,6 +137,49 @@ def test_zip_bomb(monkeypatch):
         check_keras_archive(keras_archive(), "m.keras")
 
 
+def virtual(file):
+    """A data set that is put together from another file."""
+    h5py = pytest.importorskip("h5py", reason="Keras, which brings it, is not installed")
+    layout = h5py.VirtualLayout((3,), "f4")
+    layout[:] = h5py.VirtualSource("/etc/other.h5", "x", (3,))
+    file.create_virtual_dataset("layers/conv/vars/0", layout)
+
+
+def link(file):
+    """A link into another file."""
+    h5py = pytest.importorskip("h5py", reason="Keras, which brings it, is not installed")
+    file["layers"] = h5py.ExternalLink("/etc/other.h5", "/")
+
+
+@pytest.mark.parametrize(
+    "write, sentence",
+    [
+        (lambda file: file.create_dataset("a/0", (3,), "f4", external=[("/etc/hostname", 0, 12)]), "of 'a/0' lie in"),
+        (virtual, "the numbers of 'layers/conv/vars/0' lie in another file"),
+        (link, "the weights hold the ExternalLink 'layers'"),
+        (lambda file: file.create_dataset("a", (2**30,), "f4", chunks=(1024,)), "the weights unpack to gigabytes"),
+    ],
+)
+def test_weights_of_other_files(write, sentence):
+    """Numbers that HDF5 takes from elsewhere, or that fill any memory: refused before Keras reads them."""
+    pytest.importorskip("h5py", reason="Keras, which brings it, is not installed")
+    with pytest.raises(HemokitError, match=rf"m\.keras: .*{sentence}"):
+        check_keras_archive(keras_archive(numbers=weights(write)), "m.keras")
+    with pytest.raises(HemokitError, match="reading model.weights.h5 failed"):
+        check_keras_archive(keras_archive(numbers=b""), "m.keras")
+
+
+def test_weights_of_a_model_pass():
+    """Groups and numbers, some of them named twice, are what Keras writes."""
+    pytest.importorskip("h5py", reason="Keras, which brings it, is not installed")
+
+    def write(file):
+        file["layers/conv/vars/0"] = np.zeros((3, 3), np.float32)
+        file["again"] = file["layers"]
+
+    check_keras_archive(keras_archive(numbers=weights(write)), "m.keras")
+
+
 def test_layers_of_keras_pass():
     """Layers of Keras, initializers and hemokit's own registered classes are what a model is made of."""
     known = [
@@ -193,6 +236,34 @@ def test_export_refuses_models(tmp_path):
     for model in (Model((8, 8, 8, 1), (8, 8, 8, 1)), Model((8, 8, 1), (8, 8, 1), (3,))):
         with pytest.raises(HemokitError, match="expected (one image in|.height, width, channels. of fixed sizes)"):
             export_model(model, tmp_path / "m.onnx", format="onnx")
+
+
+@pytest.mark.parametrize("level, width", [(40, None), (None, 80), (40, 0), (40, -80), ("40", 80), (True, 80)])
+def test_windows_of_a_card_must_be_windows(tmp_path, level, width):
+    """Half a window, one of no width, or of text is none."""
+    path = write_onnx(tmp_path / "m.onnx", channels=({**BRAIN, "level": level, "width": width},))
+    with pytest.raises(HemokitError, match="a card that is damaged"):
+        read_card(path)
+    write_onnx(path, channels=({**BRAIN, "level": None, "width": None},))
+    assert read_card(path).channels[0]["level"] is None
+
+
+def test_card_of_core_ml_is_read(tmp_path):
+    """The card of a Core ML package is a card, though the package does not run here."""
+    path = write_carded(tmp_path / "m.mlpackage", b"x", format="coreml", precision="float16")
+    assert read_card(path).format == "coreml"
+    with pytest.raises(HemokitError, match=r"\.mlpackage: no exported model"):
+        load_exported(path)
+
+
+def test_missing_converter_names_its_extra():
+    """Who lacks coremltools is told the extra that brings it."""
+    for extras in ("tensorflow,coreml", "tensorflow,deploy"):
+        with (
+            pytest.raises(HemokitError, match=rf"pip install 'hemokit\[{extras}\]'"),
+            converting("coreml", extras=extras),
+        ):
+            raise ModuleNotFoundError("No module named 'coremltools'", name="coremltools")
 
 
 def test_card_must_fit(tmp_path):

@@ -2,7 +2,8 @@
 
 A .keras file is a zip of metadata.json, config.json and model.weights.h5. Keras' safe mode refuses Lambda layers; but a
 config can also name any Python module, layers that unpickle (TorchModuleWrapper) or that read other files (TFSMLayer,
-lookups of words). All that is refused here, before Keras sees the file.
+lookups of words), and an HDF5 file can take its numbers from other files (external and virtual data sets, links). All
+that is refused here, before Keras sees the file.
 """
 
 import io
@@ -45,6 +46,8 @@ def check_keras_archive(data, path):
         came = f"the model holds {found[0]}"
         remedy = "Do not load it: such a file can run code or read other files of this machine."
         raise problem(came, "layers of Keras and hemokit alone", remedy, file=path)
+    with library_errors(path, "reading model.weights.h5"):
+        _check_weights(archive.read("model.weights.h5"), path)
 
 
 def _check_members(members, path):
@@ -56,6 +59,29 @@ def _check_members(members, path):
     config = next(member for member in members if member.filename == "config.json")
     if sum(member.file_size for member in members) > MAX_UNPACKED or config.file_size > MAX_CONFIG:
         raise problem("the archive unpacks to gigabytes", "the weights of a model", "Do not load it.", file=path)
+
+
+def _check_weights(data, path):
+    """Raise HemokitError unless the numbers of an HDF5 file all lie in it; h5py comes with Keras."""
+    try:
+        import h5py
+    except ModuleNotFoundError as error:
+        remedy = "Install it: pip install 'hemokit[tensorflow]'; or export the model to litert or onnx."
+        raise problem(f"{error.name} is not installed", "what reads the weights", remedy, file=path) from None
+    remedy = "Do not load it: such a file can read other files of this machine."
+    with h5py.File(io.BytesIO(data), "r") as weights:
+        links, sizes = [], []
+        weights.visititems_links(lambda name, link: links.append((name, type(link))))
+        for name, kind in links:
+            if kind is not h5py.HardLink:
+                raise problem(f"the weights hold the {kind.__name__} {name!r}", "numbers alone", remedy, file=path)
+        for name, _ in links:
+            one = weights[name]
+            if isinstance(one, h5py.Dataset) and (one.external or one.is_virtual):
+                raise problem(f"the numbers of {name!r} lie in another file", "numbers alone", remedy, file=path)
+            sizes.append(one.nbytes if isinstance(one, h5py.Dataset) else 0)
+    if sum(sizes) > MAX_UNPACKED:
+        raise problem("the weights unpack to gigabytes", "the weights of a model", "Do not load it.", file=path)
 
 
 def _suspicious(value):

@@ -16,6 +16,7 @@ from hemokit.files import write_whole
 from hemokit.formats.bounded import read_bytes
 from hemokit.predictions import NOTICE
 
+COREML = "coreml"  # a folder, for Apple's machines: its card is read, the model is not run here
 SUFFIXES = {"keras": ".keras", "litert": ".tflite", "onnx": ".onnx"}
 MAX_BYTES = 2**20  # a card is text; most are three kilobytes
 
@@ -23,8 +24,8 @@ MAX_BYTES = 2**20  # a card is text; most are three kilobytes
 class Card(NamedTuple):
     """What must be known of an exported model.
 
-    `format` is a key of `SUFFIXES`, `precision` "float32", "float16" or "int8". `input_shape` is (height, width,
-    channels) of images in [0, 1]; `output_shape` what comes back for one image: (height, width, outputs), or
+    `format` is a key of `SUFFIXES` or "coreml", `precision` "float32", "float16" or "int8". `input_shape` is (height,
+    width, channels) of images in [0, 1]; `output_shape` what comes back for one image: (height, width, outputs), or
     (outputs,). `outputs` names the outputs. `channels` says what each input channel shows: tuple of dicts with name,
     dataset, level, width (HU; None where it is not known); empty where nothing is known. `threshold` is that of pixels
     (or of labels), `slice_threshold` that of the highest probability of a slice, None if none was chosen; `chosen_on`
@@ -115,12 +116,36 @@ def _fits(card):
     named = shapes and len(card.outputs) == card.output_shape[-1] and all(isinstance(one, str) for one in card.outputs)
     seen = not card.channels or len(card.channels) == card.input_shape[-1]
     rows = all(isinstance(one, dict) for one in (*card.channels, *card.scores, *card.compared, card.about))
-    windows = rows and all({"name", "dataset", "level", "width"} <= set(one) for one in card.channels)
-    return card.format in SUFFIXES and sizes and texts and numbers and shapes and named and seen and rows and windows
+    windows = rows and all(_is_channel(one) for one in card.channels)
+    return (
+        card.format in (*SUFFIXES, COREML)
+        and sizes
+        and texts
+        and numbers
+        and shapes
+        and named
+        and seen
+        and rows
+        and windows
+    )
+
+
+def _is_channel(one):
+    """Whether a channel has its names and a window: level and width, finite and in HU, or neither is known."""
+    if not {"name", "dataset", "level", "width"} <= set(one):
+        return False
+    level, width = one["level"], one["width"]
+    if level is None and width is None:
+        return True
+    return _is_number(level) and _is_number(width) and width > 0
+
+
+def _is_number(value):
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _is_probability(value):
-    return isinstance(value, Real) and not isinstance(value, bool) and 0 <= value <= 1
+    return _is_number(value) and 0 <= value <= 1
 
 
 def _finite(value):

@@ -112,8 +112,8 @@ _WRITERS = {"keras": _keras_bytes, "litert": _litert_bytes, "onnx": _onnx_bytes}
 
 
 @contextlib.contextmanager
-def converting(format):
-    """Around a converter: its chatter goes nowhere, what it lacks or cannot do is one sentence."""
+def converting(format, *, extras="tensorflow,deploy"):
+    """Around a converter: its chatter goes nowhere, what it lacks (it is in `extras`) or cannot do is one sentence."""
     try:
         with quiet(), warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
@@ -126,7 +126,7 @@ def converting(format):
     except HemokitError:
         raise
     except ImportError as error:
-        remedy = "Install it: pip install 'hemokit[tensorflow,deploy]'."
+        remedy = f"Install it: pip install 'hemokit[{extras}]'."
         raise problem(f"{error.name or error} is not installed", f"what converts to {format}", remedy) from None
     except Exception as error:  # converters raise many kinds for a layer that they do not know
         told = " ".join(str(error).split())[:200] or type(error).__name__

@@ -1,7 +1,7 @@
 """Core ML, for Apple's machines: a package folder with its card, where coremltools is installed.
 
-`pip install 'hemokit[tensorflow,coreml]'` (Linux on x86-64, and macOS). It runs on Apple's systems alone, so hemokit writes it and does
-not load it: what it gives there is to be compared with the ONNX file of the same model.
+`pip install 'hemokit[tensorflow,coreml]'` (Linux on x86-64, and macOS). It runs on Apple's systems alone, so hemokit
+writes it and does not load it: what it gives there is to be compared with the ONNX file of the same model.
 """
 
 import hashlib
@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 from hemokit.checks import problem
-from hemokit.export.cards import Card, write_card
+from hemokit.export.cards import COREML, Card, write_card
 from hemokit.export.converting import check_card, converting, names_of, shapes_of
 from hemokit.files import write_whole_folder
 
@@ -24,7 +24,7 @@ def export_coreml(model, path, *, card=None):
         path: folder to make, ending in .mlpackage; it must not be there.
 
     Returns:
-        Path of the folder. Its card's sha256 is `folder_sha256`.
+        Path of the folder. Its card's sha256 is `folder_sha256`; `read_card` reads it.
 
     Raises:
         HemokitError: another ending, a folder that is there, coremltools that is not installed.
@@ -35,7 +35,7 @@ def export_coreml(model, path, *, card=None):
         raise problem(came, f"a new folder ending in {SUFFIX}", "Choose another name.", file=path)
     check_card(card or {})
     input_shape, output_shape = shapes_of(model)
-    with write_whole_folder(path) as folder, converting("coreml"):
+    with write_whole_folder(path) as folder, converting(COREML, extras="tensorflow,coreml"):
         _converted(model).save(str(folder / f"model{SUFFIX}"))
         for one in (folder / f"model{SUFFIX}").iterdir():  # coremltools wants a folder of this name
             one.rename(folder / one.name)
@@ -43,7 +43,7 @@ def export_coreml(model, path, *, card=None):
     told = {"name": path.stem, "outputs": names_of(output_shape[-1]), **(card or {})}
     files = [one for one in path.rglob("*") if one.is_file()]
     written = Card(
-        format="coreml", precision="float16", input_shape=input_shape, output_shape=output_shape,
+        format=COREML, precision="float16", input_shape=input_shape, output_shape=output_shape,
         sha256=folder_sha256(path), size_bytes=sum(one.stat().st_size for one in files), **told,
     )  # fmt: skip
     write_card(written, path)
