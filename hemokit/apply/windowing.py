@@ -49,11 +49,16 @@ def outputs_of(probabilities, scan, windows, size):
 
 def check_seen(kind, card, file):
     """Raise HemokitError where a model cannot be shown a kind of file: each with its reason."""
+    check_square(card, file)
+    check_windows(kind, windows_of(card), shown(card), file)
+
+
+def check_square(card, file=None):
+    """Raise HemokitError for a model of images that are not square: slices are padded to a square."""
     height, width, _ = card.input_shape
     if height != width:
         came = f"a model of {height} x {width} pixels"
         raise problem(came, "one of square images", "Train it with one --image-size.", file=file)
-    check_windows(kind, windows_of(card), shown(card), file)
 
 
 def check_windows(kind, windows, words, file=None):

@@ -6,6 +6,7 @@ when somebody asks for the first map.
 
 import threading
 from collections.abc import Callable
+from numbers import Real
 from pathlib import Path
 from typing import NamedTuple
 
@@ -102,7 +103,9 @@ def _about(card):
         said.append("Its card names no threshold: 0.5 stands in.")
     else:
         said.append(f"Threshold {card.threshold:.3f}{f', chosen on {card.chosen_on}' if card.chosen_on else ''}.")
-    said += [_score(row) for row in card.scores if row.get("metric") == "dice" and row.get("estimate") is not None][:1]
+    said += [
+        _score(row) for row in card.scores if row.get("metric") == "dice" and isinstance(row.get("estimate"), Real)
+    ][:1]
     if "phantom" in f"{card.trained_on} {card.data}".lower():
         said.append("It never saw a patient: on real scans it may be wrong everywhere.")
     return tuple(said)
@@ -110,7 +113,8 @@ def _about(card):
 
 def _score(row):
     """One row of a report as a sentence, with its interval and its patients where they are known."""
-    interval = f" [{row['low']:.2f}, {row['high']:.2f}]" if row.get("low") is not None else ""
+    known = all(isinstance(row.get(name), Real) for name in ("low", "high"))
+    interval = f" [{row['low']:.2f}, {row['high']:.2f}]" if known else ""
     patients = f"{row['patients']} patients of " if row.get("patients") else ""
     return f"Dice {row['estimate']:.2f}{interval} on the {row.get('split') or 'test'} split: {patients}{row['data']}."
 

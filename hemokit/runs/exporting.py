@@ -113,6 +113,9 @@ def _scores(path):
 
 
 def _number(text):
+    """A field of the report as JSON has it: None where it is empty, a number where it is one, else text."""
+    if text == "":
+        return None
     try:
         value = float(text)
     except ValueError:
@@ -146,7 +149,9 @@ def _slices_of(run_dir, settings, data):
     shape = {"image_size": settings["image_size"], "windows": windows_for(channels, data.layout), "batch_size": 16}
     own, table = read_predictions(run_dir), data.table[has_truth(data.table)].reset_index(drop=True)
     seen = {split: set(own["slice_id"][own["split"] == split]) for split in ("validation", "test")}
-    train = table[~table["slice_id"].isin(seen["test"] | seen["validation"])]
+    known = seen["test"] | seen["validation"]  # what is left of the run's own folder is its training
+    own_folder = bool(known) and known <= set(data.table["slice_id"])
+    train = table[~table["slice_id"].isin(known)] if own_folder else table.iloc[:0]
     test = table[table["slice_id"].isin(seen["test"])]
     return Slices(train, test, lambda rows, target: SliceBatches(rows, target=target, **shape), data.described)
 

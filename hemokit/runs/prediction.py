@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
+from hemokit.apply.windowing import check_square
 from hemokit.batches import SliceBatches
 from hemokit.checks import counted, problem
 from hemokit.evaluation import show_interval, slice_report
@@ -56,10 +57,11 @@ def predict_exported(exported, data, out, *, batch_size=16):
         as `predict_folder`. Whether the model was trained on these slices, an exported file does not know.
 
     Raises:
-        HemokitError: as `predict_folder`; a card without windows.
+        HemokitError: as `predict_folder`; a card without windows, or of images that are not square.
     """
     card = exported.card
     _check_out(out)
+    check_square(card)
     if not card.channels:
         remedy = "Export the run again: hemokit export."
         raise problem("the card of the model names no windows", "what its channels show", remedy)
@@ -131,7 +133,7 @@ def _predict(model, data, channels, **shape):
 def summary_lines(predictions):
     """How well slices with and without hemorrhage are told apart, where both are there: lines of text."""
     truth = predictions[ANY].to_numpy(int)
-    counts = f"{counted(len(predictions), 'slice')}, {int(truth.sum())} labelled as hemorrhage"
+    counts = f"{counted(len(predictions), 'slice')}, {int(truth.sum())} labeled as hemorrhage"
     if not 0 < truth.sum() < len(truth):
         return [f"{counts}: no AUROC, because all are of one kind."]
     known = predictions["patient_id"].notna().all()
