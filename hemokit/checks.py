@@ -73,7 +73,7 @@ def check_same_shape(first, second, *, names=("y_true", "y_pred")):
         raise problem(
             f"{names[0]} has shape {np.shape(first)} and {names[1]} has shape {np.shape(second)}",
             "two arrays of one shape",
-            "Resize or crop one of them first; masks are resized with nearest neighbour.",
+            "Resize or crop one of them first; masks are resized with nearest neighbor.",
         )
 
 

@@ -28,7 +28,7 @@ class Drop(NamedTuple):
 
 
 class Account(NamedTuple):
-    """rows in = rows used + rows dropped. `unit` says what was counted (for example "labelled slices")."""
+    """rows in = rows used + rows dropped. `unit` says what was counted (for example "labeled slices")."""
 
     rows_in: int
     rows_used: int

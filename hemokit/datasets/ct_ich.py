@@ -25,7 +25,7 @@ COLUMNS = (PATIENT, SLICE, *[name.capitalize() for name in SUBTYPES], NO_HEMORRH
 
 
 class Diagnosis(NamedTuple):
-    """`rows`: one a labelled slice, indexed by slice_id; `rows_in` and `drops` as in `tables.build_table`."""
+    """`rows`: one a labeled slice, indexed by slice_id; `rows_in` and `drops` as in `tables.build_table`."""
 
     rows: pd.DataFrame
     rows_in: int

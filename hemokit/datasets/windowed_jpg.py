@@ -55,7 +55,7 @@ def read_table(root, *, patients=None, keep_odd_sizes=False, required=DEFAULT_WI
         progress: True or False; None shows a bar for many files.
 
     Returns:
-        the slice table with polygons_xy (list of arrays (n, 2) in 0..1, None where not labelled), and the
+        the slice table with polygons_xy (list of arrays (n, 2) in 0..1, None where not labeled), and the
         path of each render, such as brain_window_path, missing where there is none.
 
     Raises:
@@ -215,16 +215,16 @@ def _join_polygons(rows, folder):
     polygons = pd.Series(labels["polygons_xy"].to_numpy(), index=labels["slice_id"].to_numpy(object), dtype=object)
     column = pd.Series([polygons.get(name) for name in rows.index], index=rows.index, dtype=object)
     rows = rows.assign(polygons_xy=column)
-    positive, labelled = rows[ANY] == 1, column.notna()
+    positive, labeled = rows[ANY] == 1, column.notna()
     notes = (
         f"label files: {account(labels)._replace(notes=())}",
         "no license was found for the polygon labels: do not pass them on",
-        f"masks: {int(labelled.sum())} slices have polygons; "
-        f"{int((positive & ~labelled).sum())} slices with hemorrhage have none",
+        f"masks: {int(labeled.sum())} slices have polygons; "
+        f"{int((positive & ~labeled).sum())} slices with hemorrhage have none",
     )
     counts = {
-        "slices with polygons are not in this table": len(polygons) - int(labelled.sum()),
-        "slices without hemorrhage by hemorrhage-labels.csv have polygons": int((~positive & labelled).sum()),
+        "slices with polygons are not in this table": len(polygons) - int(labeled.sum()),
+        "slices without hemorrhage by hemorrhage-labels.csv have polygons": int((~positive & labeled).sum()),
     }
     return rows, notes + tuple(f"masks: {count} {sentence}" for sentence, count in counts.items() if count)
 

@@ -91,7 +91,7 @@ def draw_brain(canvas, head, cavity, hull, masses=()):
 
 
 def _bent(canvas, texture):
-    """The canvas with coordinates bent by a millimetre or two: no two ventricles are alike."""
+    """The canvas with coordinates bent by a millimeter or two: no two ventricles are alike."""
     fields = [field + np.float32(1.3) * texture[..., i] for i, field in enumerate(canvas[:3], start=1)]
     return canvas._replace(x=fields[0], y=fields[1], z=fields[2], slack=canvas.slack + 4)
 

@@ -1,6 +1,6 @@
 """One thin cut through the head: where its pixels lie, and how shapes are drawn on it.
 
-Shapes are signed distances in millimetres of a standard adult head (negative inside), so that edges are
+Shapes are signed distances in millimeters of a standard adult head (negative inside), so that edges are
 soft by a known width and a structure is the same in every slice that it crosses. Axes of the head: x to
 the right of the image, y to the back, z up; the origin lies in the third ventricle.
 """

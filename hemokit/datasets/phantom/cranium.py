@@ -38,7 +38,7 @@ def cavity_distance(canvas, head, relief=None):
     if zmin > 0:
         return distance + crest, distance
     if relief is not None:
-        # No bone of the base is smooth: bend the coordinates by a few millimetres.
+        # No bone of the base is smooth: bend the coordinates by a few millimeters.
         bend = smooth_noise(canvas, head.noise, 24.0)
         x, y, z = (field + np.float32(1.7) * bend[..., i] for i, field in enumerate((x, y, z)))
     away = np.abs(x)

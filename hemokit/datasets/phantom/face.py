@@ -11,7 +11,7 @@ BONE = 850.0
 
 
 def bent(canvas, head):
-    """The canvas with its coordinates bent by a few millimetres: no face is made of straight lines."""
+    """The canvas with its coordinates bent by a few millimeters: no face is made of straight lines."""
     if float(canvas.z.min()) > FACE_TOP:
         return canvas
     bend = smooth_noise(canvas, head.noise, 34.0)

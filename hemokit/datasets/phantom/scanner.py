@@ -118,7 +118,7 @@ def add_head_rest(hu, pose, index):
 
 
 def add_noise(hu, pose, rng):
-    """Add noise as a smooth brain kernel leaves it: correlated over about a millimetre, stronger behind bone."""
+    """Add noise as a smooth brain kernel leaves it: correlated over about a millimeter, stronger behind bone."""
     size = hu.shape[0]
     pixel = pose.field_mm / size
     noise = rng.standard_normal(hu.shape, dtype=np.float32)
