@@ -72,7 +72,7 @@ def weights(write=lambda file: None):
     return stream.getvalue()
 
 
-def keras_archive(layers=(), *, members=(), numbers=None):
+def keras_archive(layers=(), *, members=(), numbers=b""):
     """A .keras file of the given layers (dicts), of more members (name, bytes), and of weights (bytes of HDF5)."""
     config = {
         "module": "keras.src.models.functional",
@@ -84,7 +84,7 @@ def keras_archive(layers=(), *, members=(), numbers=None):
     with zipfile.ZipFile(stream, "w") as archive:
         archive.writestr("metadata.json", json.dumps({"keras_version": "3.15.1"}))
         archive.writestr("config.json", json.dumps(config))
-        archive.writestr("model.weights.h5", weights() if numbers is None else numbers)
+        archive.writestr("model.weights.h5", numbers)
         for name, data in members:
             archive.writestr(name, data)
     return stream.getvalue()

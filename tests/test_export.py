@@ -166,7 +166,7 @@ def test_weights_of_other_files(write, sentence):
     with pytest.raises(HemokitError, match=rf"m\.keras: .*{sentence}"):
         check_keras_archive(keras_archive(numbers=weights(write)), "m.keras")
     with pytest.raises(HemokitError, match="reading model.weights.h5 failed"):
-        check_keras_archive(keras_archive(numbers=b""), "m.keras")
+        check_keras_archive(keras_archive(), "m.keras")
 
 
 def test_weights_of_a_model_pass():
@@ -182,12 +182,13 @@ def test_weights_of_a_model_pass():
 
 def test_layers_of_keras_pass():
     """Layers of Keras, initializers and hemokit's own registered classes are what a model is made of."""
+    pytest.importorskip("h5py", reason="Keras, which brings it, is not installed")
     known = [
         layer("Conv2D", kernel_initializer=layer("GlorotUniform", "keras.initializers")),
         layer("MaskModel", None, "hemokit>MaskModel"),
         layer("DTypePolicy", "keras"),
     ]
-    check_keras_archive(keras_archive(known), "m.keras")
+    check_keras_archive(keras_archive(known, numbers=weights()), "m.keras")
 
 
 def test_compare_counts_by_hand(tmp_path):
