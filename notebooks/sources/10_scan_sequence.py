@@ -6,8 +6,8 @@
 # >
 # > **You need**: lessons 00, 01, 03 and 06. What a recurrent network is helps.
 # >
-# > **Time**: 40 minutes to read, 2 minutes to run, of which drawing the phantom is half a minute, once. Profile `paper`
-# > takes days on a CPU, hours on a GPU.
+# > **Time**: 40 minutes to read, 5 minutes to run, of which drawing the phantom is a minute at most, once. Profile
+# > `paper` takes days on a CPU, hours on a GPU.
 # >
 # > **Data**: the phantom, written as the files of RSNA 2019; or a folder laid out so, or a store made of one; or any
 # > data set that names its patients, such as CT-ICH, whose slices are then learned from.
