@@ -37,7 +37,7 @@ SHOWS_CT = re.compile(r"\b(show_slice|montage|prediction_panels|show_heatmap|gra
 SECONDS = {"06_transfer_classifiers": 300, "07_unet_segmentation": 250}
 SECONDS |= {"08_losses_and_backbones": 300, "11_where_the_model_looks": 250, "12_honest_evaluation": 120}
 SECONDS |= {"09_unetpp_patches_and_3d": 250, "10_scan_sequence": 450}
-SECONDS |= {"13_deploy": 150}
+SECONDS |= {"13_deploy": 300}
 SECONDS_OF_OTHERS = 75
 
 
