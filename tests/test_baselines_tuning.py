@@ -71,6 +71,7 @@ def test_grid_equals_scikit_learn(task):
     assert trials["rows"].eq(96).all() and trials["note"].eq("").all()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
 def test_halving_equals_scikit_learn(task):
     """Rounds, rows, scores and choice are those of HalvingGridSearchCV."""

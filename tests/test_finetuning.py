@@ -92,6 +92,7 @@ def test_phases(whole):
     assert not same(weights_of(start, "conv"), weights_of(last, "conv"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epoch", [1, pytest.param(2, marks=pytest.mark.promises), 3])
 def test_resumes_in_either_phase(data, whole, tmp_path, epoch):
     """Stopped in the first phase, between both or in the second, a run ends as one that was not, to the last bit."""

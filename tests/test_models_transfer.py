@@ -390,6 +390,7 @@ def test_unet_learns_while_its_backbone_is_frozen():
     assert len(unfreeze(model).trainable_weights) == len(encoder_of(model).weights) + 5 * 5 + 2
 
 
+@pytest.mark.slow
 def test_unet_is_saved_and_starts_another(tmp_path):
     """A file of a U-Net gives the same masks, and its backbone starts a classifier."""
     model = transfer_unet(SMALL, (40, 33, 1), filters=(2,) * 5)

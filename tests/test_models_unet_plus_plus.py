@@ -114,6 +114,7 @@ def test_sizes_on_backbones(name):
     assert model.output.shape == (None, 40, 33, 1) and model.name == f"{name}_unet_plus_plus"
 
 
+@pytest.mark.slow
 def test_what_addition_saves():
     """The outputs of all layers for one image take as many MiB as the docstring says."""
 

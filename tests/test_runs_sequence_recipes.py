@@ -75,6 +75,7 @@ def test_folds(tables, runs):
         assert sorted(frame["slice_id"]) == sorted(table["slice_id"]) and set(frame["split"]) == {"folds by patient"}
 
 
+@pytest.mark.slow
 def test_scan_pipeline_of_images(tables, runs):
     """Without vectors one whole scan a batch; a store gives the images that its DICOM files give."""
     for name, table in tables.items():
