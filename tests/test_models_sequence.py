@@ -15,7 +15,7 @@ def trainable(model):
 
 
 def torchvision_count(blocks, filters, groups, width, classes, channels):
-    """The parameters of torchvision's ResNet class, counted from its layers by hand: weights, and two a normalization."""
+    """The parameters of torchvision's ResNet class, counted from its layers by hand, two a normalization."""
     count, inputs = 64 * channels * 49 + 2 * 64, 64
     for stage, (number, outputs) in enumerate(zip(blocks, filters, strict=True)):
         middle = groups * width * 2**stage

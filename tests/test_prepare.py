@@ -1,4 +1,4 @@
-"""Preparation: a store equals the DICOM files it was made of, whatever killed it on the way; what changed is refused."""
+"""Preparation: a store equals the DICOM files it was made of, whatever killed it; what changed is refused."""
 
 import json
 import os
@@ -152,7 +152,7 @@ def killed(folder, out, moment, *, workers):
     pytest.param(2, marks=pytest.mark.slow), pytest.param(20, marks=pytest.mark.promises)
 ])  # fmt: skip
 def test_kill_and_resume(folder, store, tmp_path, kills):
-    """Killed at random moments, with one process or two, and resumed: the store is the same, with nothing else in it."""
+    """Killed at random moments, with one process or two, and resumed: the store is the same, with nothing beside it."""
     begun = time.perf_counter()
     prepare_store(folder, tmp_path / "whole", workers=1, slices_a_shard=20)
     span, rng, early = time.perf_counter() - begun, random.Random(0), 0
