@@ -85,7 +85,7 @@ def test_what_data_holds(tmp_path, monkeypatch, capsys):
     how = {"image_size": 64, "seed": 0}
     folders = {
         name: write_phantom(tmp_path / name, layout=name, num_patients=count, **how)
-        for name, count in (("rsna", 2), ("ct_ich_jpg", 10), ("windowed_jpg", 2))
+        for name, count in (("rsna", 2), ("ct_ich_jpg", 12), ("windowed_jpg", 2))
     }
     phantom = {"num_patients": 2, "image_size": 64}
     found = scan_lessons.choose_scans(folders["rsna"], phantom=phantom)
@@ -94,7 +94,9 @@ def test_what_data_holds(tmp_path, monkeypatch, capsys):
     assert len(headers) == 9 and headers["file"].is_monotonic_increasing and isinstance(headers["z"].iloc[0], str)
     assert scan_lessons.store_folder("runs", found.dicom).name.startswith("10_store_")
     assert scan_lessons.megabytes(found.dicom) > 0
-    found = scan_lessons.choose_scans(folders["ct_ich_jpg"], phantom=phantom, most_patients=6)
-    assert found.table["patient_id"].nunique() == 6 and "no DICOM files" in capsys.readouterr().out
+    found = scan_lessons.choose_scans(folders["ct_ich_jpg"], phantom=phantom, most_patients=11)
+    assert found.table["patient_id"].nunique() == 11 and "no DICOM files" in capsys.readouterr().out
+    assert scan_lessons.choose_scans(folders["ct_ich_jpg"], phantom=phantom, most_patients=6).table is None
+    assert "3 patients with hemorrhage, so nothing is trained on it" in capsys.readouterr().out
     assert scan_lessons.choose_scans(folders["windowed_jpg"], phantom=phantom).table is None
     assert "no names of patients" in capsys.readouterr().out
