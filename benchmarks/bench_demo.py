@@ -15,6 +15,8 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+from hemokit.processes import cores
+
 USERS, REQUESTS, SIZE = (1, 2, 8, 16), 48, 512
 HERE = os.path.dirname(os.path.abspath(__file__))
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.path.dirname(HERE), "TF_CPP_MIN_LOG_LEVEL": "3"}
@@ -126,8 +128,7 @@ def main():
     rows = list(measured(OURS, ours, "/api/slices", data))
     if importlib.util.find_spec("tensorflow"):
         rows += measured(RIVAL, [sys.executable, __file__, "rival", "8917"], "/predict", data)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    note = f"{REQUESTS} pictures of {SIZE}x{SIZE} for each number of users; the users run on the same {cores} cores"
+    note = f"{REQUESTS} pictures of {SIZE}x{SIZE} for each number of users; the users run on the same {cores()} cores"
     report("The demo's page", rows, note)
 
 

@@ -14,10 +14,11 @@ import subprocess
 import sys
 import time
 
+from hemokit.processes import cores
+
 SLICES, SIZE, PATCH, STRIDE, BATCH, ROUNDS = 4, 512, 128, 64, 16, 3
 OURS, FLOOR = "predict_sliding_window", "floor: the model on patches that are there"
 LOOP, MEDICAI, MONAI = "loop of model.predict, one patch each", "medicai, Gaussian weights", "MONAI, Gaussian weights"
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def slices_and_model(count, size):
@@ -151,7 +152,7 @@ def main():
     other = measured(python, "torch") if python else None
     rows += rows_of(other, "PyTorch", loop_seconds) if other else []
     note = f"{SLICES} slices (the loop: 1), batches of {BATCH}, {ROUNDS} rounds in turns, median"
-    report(f"Sliding window, {SIZE}x{SIZE} by {PATCH}x{PATCH} at stride {STRIDE}, U-Net, {CORES} cores", rows, note)
+    report(f"Sliding window, {SIZE}x{SIZE} by {PATCH}x{PATCH} at stride {STRIDE}, U-Net, {cores()} cores", rows, note)
 
 
 if __name__ == "__main__":

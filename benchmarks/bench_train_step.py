@@ -15,9 +15,10 @@ import subprocess
 import sys
 import time
 
+from hemokit.processes import cores
+
 SIZE, BATCH, STEPS, ROUNDS = 128, 16, 6, 2
 FILTERS = (16, 32, 64, 128, 256)
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 KERAS_ROWS = {
     "Keras float32": ("float32", "0"),
     "Keras mixed_bfloat16": ("mixed_bfloat16", "0"),
@@ -100,7 +101,7 @@ def gemm_child():
         a = tf.cast(tf.random.normal((2048, 2048)), name)
         product = tf.function(lambda a: tf.matmul(a, a))
         best = [min(times) for times in zip(*timed(lambda a=a, f=product: f(a).numpy()), strict=True)]
-        peak[name] = [2 * 2048**3 / 1e9 / best[0], 2 * 2048**3 / 1e9 / best[1] * CORES]
+        peak[name] = [2 * 2048**3 / 1e9 / best[0], 2 * 2048**3 / 1e9 / best[1] * cores()]
     return peak
 
 
@@ -133,7 +134,7 @@ def torch_child(precision):
             return self.logits(x)
 
     torch.manual_seed(0)
-    torch.set_num_threads(CORES)
+    torch.set_num_threads(cores())
     model = UNet().to(memory_format=torch.channels_last)
     optimizer, loss = torch.optim.Adam(model.parameters()), nn.BCEWithLogitsLoss()
     images, masks = (torch.from_numpy(array).permute(0, 3, 1, 2) for array in blobs(BATCH, SIZE))
@@ -193,8 +194,8 @@ def rows_of(found, peak):
                 "variant": name,
                 "images/s": wall,
                 "times PyTorch float32": wall / rate[RIVAL][0] if RIVAL in rate else "-",
-                "images/s of processor time": work * CORES,
-                "of the matrix-product floor": work * CORES / limit,
+                "images/s of processor time": work * cores(),
+                "of the matrix-product floor": work * cores() / limit,
             }
         )
     return rows, gflop
@@ -210,7 +211,7 @@ def main():
         f"goal 1.5 times PyTorch float32; {gflop:.2f} GFLOP an image; a 2048 x 2048 product runs at "
         f"{peak['float32'][1]:.0f} GFLOP/s in float32 and {peak['bfloat16'][1]:.0f} in bfloat16 (processor time)"
     )
-    report(f"Training step of the U-Net, {SIZE}x{SIZE}, batch {BATCH}, {CORES} cores", rows, note)
+    report(f"Training step of the U-Net, {SIZE}x{SIZE}, batch {BATCH}, {cores()} cores", rows, note)
     curves = {name: child(sys.executable, "curve", name)["losses"] for name in ("float32", "mixed_bfloat16")}
     rows = [{"step": n, **{name: losses[n - 1] for name, losses in curves.items()}} for n in (1, 10, 20, 30, 40)]
     report("Loss over one epoch (mean so far), 64x64, 640 images", rows, "the same weights and images at the start")

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 
+from hemokit.processes import cores
+
 
 def seconds(function, *args, repeats=3):
     """Return (median seconds, result) of `repeats` calls; the result is that of the last call."""
@@ -52,4 +54,4 @@ def report(title, rows, note):
     for row in rows:
         cells = [f"{value:,.3g}" if isinstance(value, float) else str(value) for value in row.values()]
         print("| " + " | ".join(cells) + " |")
-    print(f"\n{note} ({platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()})", flush=True)
+    print(f"\n{note} ({platform.machine()}, {cores()} cores, Python {platform.python_version()})", flush=True)

@@ -19,6 +19,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from hemokit.checks import HemokitError, counted
+from hemokit.processes import cores
 
 NEEDED = {"": "hemokit needs", "lessons": "the lessons need"}  # extras without which the course does not run
 WANTED = {
@@ -130,7 +131,7 @@ def check_disk(free=None):
 
 def check_processor():
     """How many cores there are."""
-    return Finding("processor", f"{os.cpu_count()} cores, {platform.machine()}")
+    return Finding("processor", f"{cores()} cores, {platform.machine()}")
 
 
 def check_gpu():

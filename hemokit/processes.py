@@ -1,4 +1,4 @@
-"""Several processes on one machine that end when the one that started them does, whatever ends it."""
+"""The cores of this machine, and processes on them that end when the one that started them does, whatever ends it."""
 
 import contextlib
 import os
@@ -6,6 +6,11 @@ import signal
 import threading
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context, parent_process
+
+
+def cores():
+    """How many processor cores this process may use: at least 1, and fewer than there are where it was told so."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextlib.contextmanager

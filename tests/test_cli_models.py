@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from export_cases import keras_archive, layer
 
 from hemokit.__main__ import main
 from hemokit.datasets.phantom import write_phantom
@@ -155,6 +156,10 @@ def test_predict_refuses(run, root, tmp_path, capsys):
     (going_on / "run.json").write_text(json.dumps(record | {"finished": None}))
     assert main(["predict", str(going_on), "--data", str(root), "--out", str(tmp_path / "out")]) == 2
     assert "no finished run of hemokit train" in capsys.readouterr().err
+    passed_on = shutil.copytree(run[0], tmp_path / "passed_on")
+    (passed_on / "best.keras").write_bytes(keras_archive([layer("TFSMLayer", filepath="/etc")]))
+    assert main(["predict", str(passed_on), "--data", str(root), "--out", str(tmp_path / "out")]) == 2
+    assert "the model holds a layer of the class TFSMLayer" in capsys.readouterr().err
     assert main(["train", "--data", str(root), "--out", str(run[0]), "--folds", "3", *TINY]) == 2
     assert "is the folder of one run, but expected a folder for folds" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

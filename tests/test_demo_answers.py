@@ -195,13 +195,13 @@ def test_a_run_s_folder_gives_gradcam(tmp_path, monkeypatch):
     pytest.importorskip("keras")
     from hemokit.demo.models import GRADCAM, open_model
     from hemokit.models.unet import unet
-    from hemokit.runs import exporting
+    from hemokit.runs import exporting, prediction
 
     loaded = []
     monkeypatch.setattr("hemokit.demo.models.load_exported", lambda path, num_threads: Fake())
     monkeypatch.setattr(exporting, "export_run", lambda folder, format: tmp_path / "run.onnx")
     monkeypatch.setattr(
-        exporting, "load_run", lambda folder: loaded.append(folder) or unet((32, 32, 1), filters=(4, 8))
+        prediction, "load_run", lambda folder: loaded.append(folder) or unet((32, 32, 1), filters=(4, 8))
     )
     model = open_model(tmp_path)
     assert model.heat_words == GRADCAM and loaded == []

@@ -1,5 +1,6 @@
 """Preparation: a store equals the DICOM files it was made of, whatever killed it; what changed is refused."""
 
+import contextlib
 import json
 import os
 import random
@@ -248,6 +249,21 @@ def test_one_at_a_time(copy, tmp_path, monkeypatch):
     begin(copy, tmp_path / "out", monkeypatch)
     with alone(tmp_path / "out"), pytest.raises(HemokitError, match="it is being prepared by another process"):
         prepare_store(copy, tmp_path / "out", workers=1)
+
+
+def test_finished_while_it_waited(folder, store, tmp_path, monkeypatch):
+    """A store that another process finishes just before this one is let in is taken as it is."""
+
+    @contextlib.contextmanager
+    def late(out):
+        shutil.copytree(store, out, dirs_exist_ok=True)
+        with alone(out):
+            yield
+
+    monkeypatch.setattr(prepare_running, "alone", late)
+    monkeypatch.setattr(prepare_running, "work_off", lambda jobs, **options: pytest.fail("it was prepared again"))
+    prepare_store(folder, tmp_path / "out", workers=1, slices_a_shard=20)
+    assert contents(tmp_path / "out") == contents(store)
 
 
 def test_damaged_files_are_listed(copy, tmp_path):

@@ -134,14 +134,9 @@ def _series(series, root, path):
     """A `Source` for each series, named by its folder, or its file where it is one alone; numbered where needed."""
     named = {}
     for files in series.values():
-        folder = files[0].parent.relative_to(root).as_posix()
-        name = (
-            files[0].relative_to(root).as_posix()
-            if len(files) == 1
-            else folder
-            if folder != "."
-            else path.resolve().name
-        )
+        place = files[0] if len(files) == 1 else files[0].parent
+        inner = place.relative_to(root).as_posix()
+        name = path.resolve().name if inner == "." else inner
         named.setdefault(name or "series", []).append(files)
     for name, several in named.items():
         for number, files in enumerate(several, start=1):

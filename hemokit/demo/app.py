@@ -4,7 +4,6 @@ A file comes as the body of a request, its name in the header X-File-Name; a for
 """
 
 import logging
-import os
 import threading
 from urllib.parse import unquote
 
@@ -19,6 +18,7 @@ from hemokit.demo.heat import heat_map
 from hemokit.demo.results import write_result
 from hemokit.demo.uploads import read_upload
 from hemokit.predictions import NOTICE
+from hemokit.processes import cores
 
 CSP = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' data: blob:; "
@@ -33,7 +33,7 @@ HEADERS = {
     "Cache-Control": "no-store",
     "X-Notice": NOTICE,
 }
-WORKERS = max(2, os.cpu_count() or 2)  # files that are computed at once
+WORKERS = max(2, cores())  # files that are computed at once
 LOCAL = {"localhost", "127.0.0.1", "[::1]"}
 log = logging.getLogger("hemokit.demo")
 

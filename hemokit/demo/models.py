@@ -133,7 +133,7 @@ def _gradcam_of(folder):
 
     def heat(image):
         from hemokit.gradcam import gradcam
-        from hemokit.runs.exporting import load_run
+        from hemokit.runs.prediction import load_run
 
         with lock:
             if not kept:

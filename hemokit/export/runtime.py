@@ -1,7 +1,6 @@
 """`load_exported`: an exported model, checked before anything opens it, as a function of images."""
 
 import hashlib
-import os
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ from hemokit.checks import problem
 from hemokit.export.cards import SUFFIXES, Card, read_card
 from hemokit.export.runtimes import RUNTIMES
 from hemokit.formats.bounded import read_bytes
+from hemokit.processes import cores
 
 MAX_BYTES = 2**31
 BATCH = 16  # images that are run at once, so that memory does not grow with their number
@@ -83,7 +83,7 @@ def load_exported(path, *, num_threads=None):
     if hashlib.sha256(data).hexdigest() != card.sha256:
         came = "the file is not the one that its card was written for (its SHA-256 differs)"
         raise problem(came, "an unchanged file", "Get both files again from their source, or export again.", file=path)
-    run, (input_shape, output_shape) = RUNTIMES[format](data, path, num_threads or _cores())
+    run, (input_shape, output_shape) = RUNTIMES[format](data, path, num_threads or cores())
     if not _agree(input_shape, card.input_shape) or not _agree(output_shape, card.output_shape):
         came = f"the model takes {tuple(input_shape)} and gives {tuple(output_shape)}"
         expected = f"{card.input_shape} and {card.output_shape}, as the card says"
@@ -106,7 +106,3 @@ def _agree(shape, card_shape):
     return len(shape) == len(card_shape) and all(
         own is None or own == said for own, said in zip(shape, card_shape, strict=True)
     )
-
-
-def _cores():
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

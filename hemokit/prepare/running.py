@@ -1,6 +1,5 @@
 """All of a preparation, from a folder of DICOM files to a whole store."""
 
-import os
 from pathlib import Path
 
 from hemokit.checks import check_whole, problem
@@ -13,6 +12,7 @@ from hemokit.prepare.crew import work_off
 from hemokit.prepare.finish import HEADERS, finish
 from hemokit.prepare.plan import alone, begin, describe, inventory_of, remove_work, sweep
 from hemokit.prepare.shards import divide, is_done
+from hemokit.processes import cores
 from hemokit.progress import progress_bar
 
 SLICES_A_SHARD = 512
@@ -39,7 +39,7 @@ def prepare_store(root, out, *, workers=None, dask=None, slices_a_shard=SLICES_A
             of the same folder; a disk that is full; and as `datasets.open_dataset`. Damaged files are no error: they
             are listed.
     """
-    workers = check_whole(os.cpu_count() or 1 if workers is None else workers, "workers", 1)
+    workers = check_whole(cores() if workers is None else workers, "workers", 1)
     check_whole(slices_a_shard, "slices_a_shard", 1)
     name, root = find_dataset(root)
     if name != rsna.NAME:
@@ -53,8 +53,9 @@ def prepare_store(root, out, *, workers=None, dask=None, slices_a_shard=SLICES_A
     plan = describe(root, inventory, slices_a_shard=slices_a_shard)
     if not begin(out, plan, inventory):
         with alone(out):
-            sweep(out)
-            _prepare(root, out, plan, workers=workers, dask=dask, progress=progress)
+            if not begin(out, plan, inventory):  # another process may have finished it before this one was let in
+                sweep(out)
+                _prepare(root, out, plan, workers=workers, dask=dask, progress=progress)
     remove_work(out)
     return hemokit_store.read_table(out)
 

@@ -21,15 +21,16 @@ def open_model(path):
     if path.is_file():
         return load_exported(path)
     check_there(path)
-    from hemokit.runs.exporting import WEIGHTS, card_of, load_run  # brings Keras, which an exported file does not need
-    from hemokit.runs.prediction import read_run
+    from hemokit.runs.exporting import card_of  # brings Keras, which an exported file does not need
+    from hemokit.runs.prediction import load_run, read_run
+    from hemokit.training.checkpoints import BEST
 
     settings, facts = read_run(path)
-    model, weights = load_run(path), sha256(path / WEIGHTS)
+    model, weights = load_run(path), sha256(path / BEST)
     told = card_of(path, settings, facts, weights)
     shapes = (tuple(one.shape[1:]) for one in (model.inputs[0], model.outputs[0]))
     card = Card(
-        format="keras", precision="float32", sha256=weights, size_bytes=(path / WEIGHTS).stat().st_size,
+        format="keras", precision="float32", sha256=weights, size_bytes=(path / BEST).stat().st_size,
         **dict(zip(("input_shape", "output_shape"), shapes, strict=True)), **told,
     )  # fmt: skip
     return Exported(card, model.predict_on_batch)

@@ -5,7 +5,6 @@ The network may be any; what is compared is always what was trained with what wa
 
 import http.client
 import json
-import os
 import platform
 import threading
 import zlib
@@ -20,6 +19,7 @@ from hemokit.checks import problem
 from hemokit.evaluation.bootstrap import show_interval, unit_codes, weighted_intervals
 from hemokit.export import compare_exported, export_model, load_exported
 from hemokit.export.cards import SUFFIXES
+from hemokit.processes import cores
 
 PHONE_MS = 218  # renyard's network on an iPhone 6S, Core ML
 
@@ -96,7 +96,7 @@ def time_forms(model, forms, folder, *, seed=0, repeats=10):
 
 def machine():
     """This machine in a few words."""
-    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    return f"{platform.system()} {platform.machine()}, {cores()} cores"
 
 
 def speed_beside_paper(speed, where):

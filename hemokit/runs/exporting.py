@@ -10,18 +10,17 @@ import pandas as pd
 
 from hemokit.checks import HemokitError, check_choice, counted, problem
 from hemokit.export import FORMATS, PRECISIONS, compare_exported, export_model, load_exported, read_card, write_card
-from hemokit.export.archives import check_keras_archive
 from hemokit.export.cards import SUFFIXES
 from hemokit.files import sha256
-from hemokit.formats.bounded import read_bytes
 from hemokit.labels import ANY
 from hemokit.predictions import read_predictions
 from hemokit.runs.channels import Channel, windows_for
 from hemokit.runs.data import has_truth, open_data
 from hemokit.runs.judging_facts import REPORT
-from hemokit.runs.prediction import read_run
+from hemokit.runs.prediction import load_run, read_run
+from hemokit.training.checkpoints import BEST
 
-WEIGHTS, EXPORTED = "best.keras", "exported"
+EXPORTED = "exported"
 PATIENTS = 40  # of the phantom, where nothing else is known
 CALIBRATION, COMPARED = 100, 64  # slices that int8 learns its ranges from, and that formats are compared on
 TABLES = ("segmentation", "slices")  # of the run's report
@@ -52,7 +51,7 @@ def export_run(run_dir, out=None, *, format, precision="float32", root=None):
     settings, facts = read_run(run_dir)
     name = run_dir.resolve().name + ("" if precision == "float32" else f"_{precision}")
     path = Path(out) if out is not None else run_dir / EXPORTED / f"{name}{SUFFIXES[format]}"
-    weights = sha256(run_dir / WEIGHTS) if (run_dir / WEIGHTS).is_file() else None
+    weights = sha256(run_dir / BEST) if (run_dir / BEST).is_file() else None
     if not asked and path.is_file() and _made_of(path, weights, precision):
         return path
     model = load_run(run_dir)
@@ -77,16 +76,6 @@ def _phantom_patients(facts):
     """How many heads the phantom of a run has, so that no other one is drawn."""
     found = re.search(r"(\d+) patient", facts.trained_on)
     return int(found[1]) if found else PATIENTS
-
-
-def load_run(run_dir):
-    """The best model of a run, after `check_keras_archive` has looked at the file."""
-    from hemokit.training import load
-
-    path = Path(run_dir) / WEIGHTS
-    if path.is_file():
-        check_keras_archive(read_bytes(path, max_bytes=2**31), path)
-    return load(run_dir)
 
 
 def card_of(run_dir, settings, facts, weights):

@@ -10,12 +10,15 @@ from hemokit.apply.windowing import check_square
 from hemokit.batches import SliceBatches
 from hemokit.checks import counted, problem
 from hemokit.evaluation import show_interval, slice_report
+from hemokit.export.archives import check_keras_archive
+from hemokit.formats.bounded import read_bytes
 from hemokit.labels import ANY
 from hemokit.predictions import read_predictions
 from hemokit.runs.channels import Channel, windows_for
 from hemokit.runs.data import has_truth
 from hemokit.runs.judging_facts import SCORE, Facts, read_facts, remove_judged, write_judged
 from hemokit.training import load, predict
+from hemokit.training.checkpoints import BEST
 from hemokit.training.run_record import RECORD, read_record
 
 SEEN = "the folder of the training: a model has seen most of these patients, and every score flatters it"
@@ -41,7 +44,7 @@ def predict_folder(run_dir, data, out, *, batch_size=16):
     settings, facts = read_run(run_dir)
     _check_out(out)
     channels = [Channel(*one) for one in settings["channels"]]
-    predictions = _predict(load(run_dir), data, channels, image_size=settings["image_size"], batch_size=batch_size)
+    predictions = _predict(load_run(run_dir), data, channels, image_size=settings["image_size"], batch_size=batch_size)
     judged = f"{data.described}; {SEEN}" if were_seen(predictions, read_predictions(run_dir)) else data.described
     return _write(predictions, facts._replace(judged_on=judged, data=data.name), out)
 
@@ -112,6 +115,18 @@ def read_run(run_dir):
         )
         raise problem("no finished run of hemokit train", "run.json and judging.json of one", remedy, file=run_dir)
     return settings, facts
+
+
+def load_run(run_dir):
+    """The best model of a run, after `check_keras_archive` has looked at the file: runs are passed on, too.
+
+    Raises:
+        HemokitError: as `check_keras_archive` and `training.load`.
+    """
+    path = Path(run_dir) / BEST
+    if path.is_file():
+        check_keras_archive(read_bytes(path, max_bytes=2**31), path)
+    return load(run_dir)
 
 
 def _predict(model, data, channels, **shape):

@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import json
-import os
 import platform
 import subprocess
 from datetime import UTC, datetime
@@ -15,10 +14,10 @@ import keras
 from hemokit import __version__
 from hemokit.checks import problem
 from hemokit.files import write_whole
+from hemokit.predictions import NOTICE
+from hemokit.processes import cores
 from hemokit.training.checkpoints import RECORD
 from hemokit.training.precision import device
-
-NOTICE = "education only, not a medical device"
 
 
 @contextlib.contextmanager
@@ -108,7 +107,7 @@ def machine():
     return {
         "system": platform.platform(terse=True),
         "processor": platform.machine(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": cores(),
         "device": device(),
     }
 

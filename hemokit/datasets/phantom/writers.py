@@ -30,6 +30,7 @@ from hemokit.checks import HemokitError, check_choice, problem
 from hemokit.datasets.phantom import ct_ich_folders, rsna_folder, windowed_jpg_folder
 from hemokit.datasets.phantom.roster import patient_ids
 from hemokit.files import write_whole_folder
+from hemokit.processes import cores
 from hemokit.progress import progress_bar
 
 
@@ -78,7 +79,7 @@ def write_phantom(root, *, layout, num_patients=24, image_size=256, seed=0, prog
     image_size = _check_whole(image_size, "image_size", *IMAGE_SIZES)
     seed = _check_whole(seed, "seed", 0, 2**32 - 1)
     if num_workers is None:
-        num_workers = (os.cpu_count() or 1) if num_patients >= PROCESSES_FROM else 1
+        num_workers = cores() if num_patients >= PROCESSES_FROM else 1
     num_workers = _check_whole(num_workers, "num_workers", 1, 1000)
     root = Path(root).expanduser()
     try:
