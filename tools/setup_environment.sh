@@ -49,7 +49,7 @@ progress=--quiet # an environment that is there already: most often there is not
 if [ ! -d "$environment" ]; then
     progress=
     mkdir "$environment" && : >"$unfinished"
-    say "making .venv with $("$PYTHON" --version 2>&1); the first time this downloads about 0.6 GB and takes some minutes"
+    say "making .venv with $("$PYTHON" --version 2>&1); the first time this downloads about 0.7 GB and takes some minutes"
     "$PYTHON" -m venv "$environment" || {
         rm -rf "$environment"
         say "this Python cannot make environments; on Debian or Ubuntu: sudo apt install python3-venv"
