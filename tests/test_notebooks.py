@@ -222,13 +222,10 @@ def test_figures(slug):
 @pytest.fixture(scope="session")
 def kernel_environment(tmp_path_factory):
     """Environment variables of a kernel without network, whose cache is a folder of this test run."""
-    here = Path(__file__).parent
+    here, base = Path(__file__).parent, tmp_path_factory.getbasetemp()
     paths = [str(here / "no_network"), str(here.parent), os.environ.get("PYTHONPATH", "")]
-    return {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
-        "HEMOKIT_CACHE": str(tmp_path_factory.mktemp("cache")),
-    }
+    cache = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "lessons_cache"  # one for all workers
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "HEMOKIT_CACHE": str(cache)}
 
 
 class Costs:
@@ -338,6 +335,7 @@ def run_lesson(slug, version, environment, folder, data=None):
 
 
 @pytest.mark.lessons
+@pytest.mark.xdist_group("lessons on the phantom")
 @EVERY
 def test_lesson_runs(slug, kernel_environment, course_folder):
     """Run All never blocks, stays in budget, needs no network, and draws a figure where it promises one."""
@@ -345,6 +343,7 @@ def test_lesson_runs(slug, kernel_environment, course_folder):
 
 
 @pytest.mark.lessons
+@pytest.mark.xdist_group("lessons on a phantom that DATA names")
 @EVERY
 def test_lesson_calls_no_phantom_real(slug, phantom_folder, kernel_environment, course_folder):
     """DATA may name a phantom: nothing shown is of real scans then. Solutions are right there, too."""
@@ -359,6 +358,7 @@ def test_lesson_calls_no_phantom_real(slug, phantom_folder, kernel_environment, 
 
 
 @pytest.mark.lessons
+@pytest.mark.xdist_group("lessons on real scans")
 @EVERY
 def test_lesson_runs_on_real_scans(slug, ct_ich_root, kernel_environment, course_folder):
     """The same lesson runs on real CT by a change of DATA alone, also where masks and Hounsfield units are missing."""

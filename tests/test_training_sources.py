@@ -13,7 +13,7 @@ from hemokit.datasets.phantom import write_phantom
 from hemokit.models.unet import unet
 from hemokit.patch_batches import PatchBatches
 from hemokit.training.precision import choose_precision, computing_in
-from hemokit.training.run_record import describe_model
+from hemokit.training.run_record import describe_model, read_record
 from hemokit.training.sources import ArrayBatches, as_source, check_sources
 
 SIZES = {"target": "mask", "image_size": 8, "batch_size": 4, "cache": False}
@@ -152,6 +152,20 @@ def test_slices_shuffled_and_augmented_are_resumed(table, tmp_path):
     assert parts["val_loss"].tolist() == whole["val_loss"].tolist()
     plain = training.fit(build_simple, batches(table, "train"), validation, run_dir=tmp_path / "plain", **options)
     assert plain["loss"].tolist() != whole["loss"].tolist()
+
+
+def test_a_dataset_of_the_user(tmp_path):
+    """A tf.data.Dataset of one's own trains as arrays do; of its data nothing is known but the number of batches."""
+    tf = pytest.importorskip("tensorflow")
+    x, y = arrays()
+    options = {"optimizer": "sgd", "epochs": 2, "monitor": "loss", "batch_size": 8}
+    own = tf.data.Dataset.from_tensor_slices((x, y)).batch(8)
+    told = training.fit(build_simple, own, None, run_dir=tmp_path / "own", **options)
+    assert told["loss"].tolist() == pytest.approx(
+        training.fit(build_simple, (x, y), None, run_dir=tmp_path / "arrays", **options)["loss"].tolist(), rel=0.02
+    )  # it may have been trained in bfloat16, in another order of a batch
+    facts = read_record(tmp_path / "own")["data"]["train"]
+    assert facts["fingerprint"] is None and facts["batches"] == 1
 
 
 def stop_at(epoch, batch):

@@ -53,13 +53,13 @@ def resnext101(input_shape, *, num_classes=NUM_LABELS, multi_label=True):
 
 
 def resnext_small(input_shape, *, num_classes=NUM_LABELS, multi_label=True):
-    """Build the sibling of `resnext101` for quick runs: one block a stage, 8 groups, 256 features, 138,510
-    trainable parameters.
+    """Build the sibling of `resnext101` for quick runs: one block a stage, 4 groups, 256 features, 162,990
+    trainable parameters. (TensorFlow trains groups one after another on a CPU: 8 of them took twice as long.)
 
     Arguments and errors are those of `resnext101`.
     """
     return resnext(
-        input_shape, blocks=(1, 1, 1, 1), filters=(32, 64, 128, 256), groups=8, group_width=2,
+        input_shape, blocks=(1, 1, 1, 1), filters=(32, 64, 128, 256), groups=4, group_width=4,
         num_classes=num_classes, multi_label=multi_label, name="resnext_small",
     )  # fmt: skip
 

@@ -56,6 +56,7 @@ def prepare_store(root, out, *, workers=None, dask=None, slices_a_shard=SLICES_A
             if not begin(out, plan, inventory):  # another process may have finished it before this one was let in
                 sweep(out)
                 _prepare(root, out, plan, workers=workers, dask=dask, progress=progress)
+                sweep(out)  # the workers of one that was killed may have begun a file after the first sweep
     remove_work(out)
     return hemokit_store.read_table(out)
 

@@ -1,6 +1,7 @@
 """What happens at the beginning and at the end of each epoch, as one Keras callback."""
 
 import math
+import random
 import time
 from pathlib import Path
 
@@ -29,7 +30,9 @@ class Bookkeeper(keras.callbacks.Callback):
         batches: the training data, whose `epoch` is set; or None.
         monitor, patience: see `fit`.
         rate: function epoch (from 0) -> learning rate, or None to leave it to the optimizer.
-        seed: of all global random numbers, together with the epoch.
+        seed: with the epoch, of the global random numbers of Python and NumPy; those of the backend are seeded once a
+            session, because TensorFlow then compiles every function anew (a second or more). What the layers of Keras
+            draw comes from generators of their own, which the checkpoints hold.
         report: function (row, is_best), called when the epoch is on disk.
     """
 
@@ -40,11 +43,13 @@ class Bookkeeper(keras.callbacks.Callback):
         self.seed, self.report = seed, report
 
     def on_train_begin(self, logs=None):
+        keras.utils.set_random_seed(self._seed_of(len(self.history)))
         if self.run_dir is not None and not self.history:
             self._write()  # a run killed in its first epoch begins again with the same weights
 
     def on_epoch_begin(self, epoch, logs=None):
-        keras.utils.set_random_seed(int(np.random.SeedSequence((self.seed, epoch)).generate_state(1)[0]))
+        random.seed(self._seed_of(epoch))
+        np.random.seed(self._seed_of(epoch))  # noqa: NPY002
         if self.batches is not None:
             self.batches.epoch = epoch
         if self.rate is not None:
@@ -64,6 +69,9 @@ class Bookkeeper(keras.callbacks.Callback):
         self.report(row, is_best)
         if has_stopped(self.history, self.monitor, self.patience):
             self.model.stop_training = True
+
+    def _seed_of(self, epoch):
+        return int(np.random.SeedSequence((self.seed, epoch)).generate_state(1)[0])
 
     def _check(self, row):
         if self.monitor not in row:

@@ -182,9 +182,10 @@ def _data_for_keras(given):
 
 
 def _facts(batches, table):
+    fingerprint = getattr(batches, "fingerprint", None)  # of a tf.data.Dataset a method, which knows no data
     facts = {
         "kind": type(batches).__name__,
-        "fingerprint": getattr(batches, "fingerprint", None),
+        "fingerprint": fingerprint if isinstance(fingerprint, str) else None,
         "batches": _length(batches),
         "batch_size": getattr(batches, "batch_size", None),
     }

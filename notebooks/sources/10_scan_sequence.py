@@ -71,7 +71,7 @@ QUICK = sequence_recipes.QUICK | dict(
 )  # fmt: skip
 quick = PROFILE == "quick"
 recipe = QUICK if quick else sequence_recipes.PAPER
-NUM_FOLDS = 3 if quick else 5
+NUM_FOLDS = 2 if quick else 5
 PHANTOM = {"num_patients": 60, "image_size": 64 if quick else 256}
 RUNS = Path("runs")
 
