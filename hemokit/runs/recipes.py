@@ -40,6 +40,7 @@ __all__ = [
 NETWORKS = {"unet": unet, "two_branch": two_branch, "unet_plus_plus": unet_plus_plus, "transfer_unet": transfer_unet}
 OPTIONS = ("filters", "batch_norm", "skips", "halve_slices")  # of a network's builder
 ON_BACKBONES = ("transfer_unet", "unet_plus_plus")
+PIXELS_AT_ONCE = 32 * 128**2  # when slices are predicted: few small ones at a time cost more than their numbers
 
 
 def build_network(recipe, input_shape):
@@ -142,6 +143,7 @@ def train_recipe(table, name, recipe, *, runs, source, seed=0):
     size = (recipe["image_size"], recipe["image_size"], len(windows))
     run_dir = fit_recipe(name, recipe, size, train, validation, runs=runs, source=source, seed=seed)
     model = load(run_dir)
+    how["batch_size"] = max(how["batch_size"], PIXELS_AT_ONCE // recipe["image_size"] ** 2)
     frames = [predict(model, slice_pipeline(rows[part], **how), rows[part]) for part in SPLITS[1:]]
     predictions = pd.concat(frames, ignore_index=True)
     keep_predictions(predictions, run_dir, source=source, seed=seed)

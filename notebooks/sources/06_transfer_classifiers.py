@@ -465,12 +465,12 @@ plt.show()
 # not, and that is the row to look at.)
 #
 # ## 7 Repair a broken pipeline
-# A colleague trains a head on that frozen network, and stops when it is best. `fit` is given images and labels to learn
+# A colleague trains a head on the frozen ResNet50, and stops when it is best. `fit` is given images and labels to learn
 # from, and images and labels to stop by; it returns a function from images to labels.
 
 
 # %%
-inside = networks[ONE]
+inside = networks["ResNet50"]
 pool = keras.Model(inside.input, inside.get_layer("pool").output)
 
 
