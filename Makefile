@@ -25,7 +25,7 @@ course: $(READY) ## run all lessons on the phantom, write their pages to build/c
 
 test: $(READY) ## run all tests: units, promises at full size, every lesson
 	@$(RUN) -m pytest -n 2 --dist loadfile
-	@$(RUN) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -m "slow or lessons or promises"
+	@$(RUN) -m pytest -n 2 --dist loadscope --no-loadscope-reorder -m "slow or lessons or promises"
 
 notebooks: $(READY) ## build the learner notebooks from notebooks/sources
 	@$(RUN) notebooks/build.py

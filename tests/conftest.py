@@ -6,12 +6,8 @@ from pathlib import Path
 import pytest
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Tests of a module share what they made, so one worker gets them all; lessons take longest, and begin."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.split("::")[0]))
+    """Lessons take longest, and begin."""
     items.sort(key=lambda item: item.get_closest_marker("lessons") is None)
 
 

@@ -334,32 +334,36 @@ def run_lesson(slug, version, environment, folder, data=None):
     return notebook
 
 
-@pytest.mark.lessons
-@pytest.mark.xdist_group("lessons on the phantom")
-@EVERY
-def test_lesson_runs(slug, kernel_environment, course_folder):
-    """Run All never blocks, stays in budget, needs no network, and draws a figure where it promises one."""
-    run_lesson(slug, "learner", kernel_environment, course_folder)
+# A class each, as one process runs all tests of a class, and others those of another.
 
 
 @pytest.mark.lessons
-@pytest.mark.xdist_group("lessons on a phantom that DATA names")
-@EVERY
-def test_lesson_calls_no_phantom_real(slug, phantom_folder, kernel_environment, course_folder):
-    """DATA may name a phantom: nothing shown is of real scans then. Solutions are right there, too."""
-    version = "solved" if phantom_folder.name == "ct_ich_jpg" else "learner"
-    if version == "solved" and slug in SECONDS and slug[:2] != "12" and os.environ.get("HEMOKIT_CT_ICH"):
-        pytest.skip("a lesson that trains is solved on the real folder of this layout, which is there")
-    if version == "learner" and slug[:2] in ("08", "09", "13"):
-        pytest.skip("it chooses its data as lesson 07 does: the phantom stands in where patients have no names")
-    notebook = run_lesson(slug, version, kernel_environment, course_folder, phantom_folder)
-    assert "phantom" in shown(notebook)
-    assert re.findall(r"(?i).*\breal (?:scan|slice|label|mask|patient|data|CT\b).*", shown(notebook)) == []
+class TestLessonOnThePhantom:
+    @EVERY
+    def test_runs(self, slug, kernel_environment, course_folder):
+        """Run All never blocks, stays in budget, needs no network, and draws a figure where it promises one."""
+        run_lesson(slug, "learner", kernel_environment, course_folder)
 
 
 @pytest.mark.lessons
-@pytest.mark.xdist_group("lessons on real scans")
-@EVERY
-def test_lesson_runs_on_real_scans(slug, ct_ich_root, kernel_environment, course_folder):
-    """The same lesson runs on real CT by a change of DATA alone, also where masks and Hounsfield units are missing."""
-    run_lesson(slug, "solved" if slug in SECONDS else "learner", kernel_environment, course_folder, ct_ich_root)
+class TestLessonOnPhantomFolder:
+    @EVERY
+    def test_calls_nothing_real(self, slug, phantom_folder, kernel_environment, course_folder):
+        """DATA may name a phantom: nothing shown is of real scans then. Solutions are right there, too."""
+        version = "solved" if phantom_folder.name == "ct_ich_jpg" else "learner"
+        if version == "solved" and slug in SECONDS and slug[:2] != "12" and os.environ.get("HEMOKIT_CT_ICH"):
+            pytest.skip("a lesson that trains is solved on the real folder of this layout, which is there")
+        if version == "learner" and slug[:2] in ("08", "09", "13"):
+            pytest.skip("it chooses its data as lesson 07 does: the phantom stands in where patients have no names")
+        notebook = run_lesson(slug, version, kernel_environment, course_folder, phantom_folder)
+        assert "phantom" in shown(notebook)
+        assert re.findall(r"(?i).*\breal (?:scan|slice|label|mask|patient|data|CT\b).*", shown(notebook)) == []
+
+
+@pytest.mark.lessons
+class TestLessonOnRealScans:
+    @EVERY
+    def test_runs(self, slug, ct_ich_root, kernel_environment, course_folder):
+        """It runs on real CT by a change of DATA alone, also where masks and Hounsfield units are missing."""
+        version = "solved" if slug in SECONDS else "learner"
+        run_lesson(slug, version, kernel_environment, course_folder, ct_ich_root)
