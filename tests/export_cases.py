@@ -105,6 +105,11 @@ def malicious(flag):
         "layer that unpickles": layer("TorchModuleWrapper"),
         "layer that reads files": layer("TFSMLayer", filepath="/etc"),
         "vocabulary in a file": layer("StringLookup", vocabulary="/etc/passwd"),
+        **{
+            f"dotted {name}": layer(f"layers.{name}", module="keras", filepath="/etc")
+            for name in ("Lambda", "TFSMLayer", "StringLookup", "TorchModuleWrapper")
+        },
+        "dotted class": layer("utils.get_file", module="keras"),
         "class of another package": layer("Evil", module="evil"),
         "keras.utils": layer("get_file", module="keras.utils", registered="x"),
     }

@@ -66,7 +66,7 @@ def test_page_and_predict_agree(tmp_path, size, kind):
     masks, table, readme = of_page(open_model(model), path)
     assert masks == next((tmp_path / "out" / "masks").iterdir()).read_bytes()
     assert result.slices["mask_pixels"].max() > 50, "the mask is empty: this would compare nothing"
-    columns = ["slice_index", "top_probability", "mask_pixels", "mask_area_mm2"]
+    columns = ["slice_index", "max_probability", "mask_pixels", "mask_area_mm2"]
     pd.testing.assert_frame_equal(table[columns], result.slices[columns], rtol=0, atol=1e-6)
     volume = result.scans.iloc[0]["volume_ml"]
     said = "unknown (no spacing)" if volume == "unknown" else f"{volume:.2f} mL"

@@ -1,6 +1,7 @@
 """A model on files: the geometry of the masks, volumes counted by hand, and what is refused."""
 
 import gzip
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -446,6 +447,33 @@ def test_slice_threshold_calls_slices(tmp_path):
     Image.fromarray(np.full((8, 9), 102, np.uint8)).save(tmp_path / "a.png")
     row = predict_files(model(slice_threshold=0.3), tmp_path / "a.png", tmp_path / "out").slices.iloc[0]
     assert row["hemorrhage"] == 1 and row["mask_pixels"] == 0
+
+
+def test_one_pixel_is_no_slice(tmp_path):
+    """The threshold of slices is one of the mean of the highest 1 %, here two pixels, in the model's own map."""
+    pixels = np.zeros((16, 16), np.uint8)
+    pixels[3, 4] = 204
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    for slice_threshold, called in ((0.5, 0), (0.3, 1)):
+        made = model(slice_threshold=slice_threshold)
+        row = predict_files(made, tmp_path / "a.png", tmp_path / f"out{called}").slices.iloc[0]
+        assert row["hemorrhage"] == called and row["mask_pixels"] == 1
+        assert (row["top_probability"], row["max_probability"]) == pytest.approx((0.4, 0.8))
+
+
+def test_thresholds_are_told(tmp_path):
+    """Where a threshold comes from stands in README.txt; one of pixels is refused where there is no mask."""
+    Image.fromarray(np.full((8, 9), 102, np.uint8)).save(tmp_path / "a.png")
+    made = model(slice_threshold=0.3, chosen_on="nine slices")
+    for threshold, told in (
+        (None, r"from 0\.\d+ on \(chosen on nine slices\)"),
+        (0.9, r"from 0\.9 on \(given by the user\)"),
+    ):
+        out = tmp_path / f"out{threshold}"
+        predict_files(made, tmp_path / "a.png", out, threshold=threshold)
+        assert re.search(f"{told}.*is at least 0\\.3 \\(chosen on nine", (out / "README.txt").read_text())
+    with pytest.raises(HemokitError, match="a threshold of pixels for a model of 2 labels"):
+        predict_files(model(outputs=("any", "subdural")), tmp_path / "a.png", tmp_path / "no", threshold=0.5)
 
 
 def test_free_path_on_disks_without_capitals(tmp_path):

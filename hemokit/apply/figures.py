@@ -17,11 +17,11 @@ def slice_figures(top, mask, spacing_mm):
         spacing_mm: (slice, row, column), None where it is not known.
 
     Returns:
-        dict of top_probability, mask_pixels and mask_area_mm2, which is "unknown" where the size of a pixel is.
+        dict of max_probability, mask_pixels and mask_area_mm2, which is "unknown" where the size of a pixel is.
     """
     pixels, area = int(mask.sum()), pixel_area(spacing_mm)
     return {
-        "top_probability": round(float(top), 6), "mask_pixels": pixels,
+        "max_probability": round(float(top), 6), "mask_pixels": pixels,
         "mask_area_mm2": UNKNOWN if area is None else round(pixels * area, 3),
     }  # fmt: skip
 

@@ -13,7 +13,7 @@ from hemokit.apply.outputs import write_masks
 from hemokit.apply.windowing import check_seen, how_read, outputs_of, windows_of
 from hemokit.checks import HemokitError, counted, problem
 from hemokit.files import write_whole_folder
-from hemokit.predictions import NOTICE
+from hemokit.predictions import NOTICE, slice_scores
 from hemokit.progress import progress_bar
 
 SLICES, SCANS, REFUSED, README, MASKS = "slices.csv", "scans.csv", "refused.csv", "README.txt", "masks"
@@ -38,7 +38,8 @@ def predict_files(exported, path, out, *, threshold=None, progress=None):
         out: folder to make; it must not be there. `slices.csv` has a row for each slice, `scans.csv` for each scan
             with its volume in mL, or "unknown" where the spacing is; `masks` the masks; `refused.csv` (where there
             are any) what could not be used and why; `README.txt` says how it came about.
-        threshold: of pixels, from 0 to 1; None takes that of the card.
+        threshold: of pixels, from 0 to 1; None takes that of the card. Whether a slice is called hemorrhage is decided
+            by the card's threshold of slices, where it has one, else by whether its mask has a pixel.
         progress: True or False; None shows a bar on a terminal where there is much to do.
 
     Returns:
@@ -86,6 +87,9 @@ def _check(card, out, threshold):
     if threshold is not None and not (isinstance(threshold, Real) and 0 <= threshold <= 1):
         came = f"threshold is {threshold!r}"
         raise problem(came, "a number from 0 to 1", "Probabilities lie there: 50 percent are 0.5.")
+    if threshold is not None and len(card.output_shape) == 1:
+        came = f"a threshold of pixels for a model of {counted(card.output_shape[0], 'label')}"
+        raise problem(came, "none", "Leave --threshold out: the table has the probability of each label.")
     if len(card.output_shape) == 3 and card.output_shape[-1] != 1:
         came = f"a model of {card.output_shape[-1]} masks"
         raise problem(came, "one mask", "Build one mask of them (models.unet.one_mask) and export that.")
@@ -100,23 +104,24 @@ def _predict_scan(exported, source, folder, threshold):
     told = {"scan": source.name, "kind": scan.kind, "read": how_read(scan.kind, card)}
     size, shape = card.input_shape[:2], scan.values.shape[1:]
     told["resized"] = "no" if tuple(shape) == tuple(size) else f"{_by(shape)} to {_by(size)} and back"
-    maps = np.stack(list(outputs_of(exported.probabilities, scan, windows_of(card), size[0])))
+    given = list(outputs_of(exported.probabilities, scan, windows_of(card), size[0]))
+    maps = np.stack([one for one, _ in given])
     if maps.ndim == 2:
         return _label_rows(maps, scan, told, card)
     masks = maps >= np.float32(threshold)
     written, notes = write_masks(masks, scan, source.name, folder)
-    rows = _mask_rows(maps, masks, scan, told, card)
+    rows = _mask_rows([slice_scores(own) for _, own in given], maps, masks, scan, told, card)
     return rows, _scan_row(masks, rows, scan, told, (*scan.notes, *notes), written)
 
 
-def _mask_rows(maps, masks, scan, told, card):
+def _mask_rows(scores, maps, masks, scan, told, card):
+    """`scores` are the `slice_scores` of the model's own maps: its threshold of slices was chosen on such."""
     rows = []
-    for number, (heights, mask, file) in enumerate(zip(maps, masks, scan.files, strict=True)):
-        top = float(heights.max())
-        figures = slice_figures(top, mask, scan.spacing_mm)
+    for number, ((mean, top, _), heights, mask, file) in enumerate(zip(scores, maps, masks, scan.files, strict=True)):
+        figures = slice_figures(heights.max(), mask, scan.spacing_mm)
         rows.append({
             "scan": told["scan"], "slice_index": number, "file": file.name,
-            "top_probability": figures["top_probability"], "mean_probability": round(float(heights.mean()), 8),
+            "mean_probability": round(float(mean), 8), "top_probability": round(float(top), 6),
             "hemorrhage": _called(top, figures["mask_pixels"], card), **figures, "notice": NOTICE,
         })  # fmt: skip
     return rows
@@ -162,17 +167,32 @@ def _write_tables(result, card, threshold, folder):
 def lines_of(result, card, threshold):
     """What was done, in sentences: list of str. The first says that it is no medical device."""
     height, width = card.input_shape[:2]
-    pixels = f" A pixel is called hemorrhage from {threshold:.4g} on." if len(card.output_shape) == 3 else ""
-    chosen = f" The threshold was chosen on {card.chosen_on}." if card.chosen_on and pixels else ""
+    resized = f"Slices are padded to a square and resized to {height} x {width}"
+    if len(card.output_shape) == 3:
+        resized += (
+            "; probabilities are brought back to the size of the slice, and only then compared with the threshold"
+        )
     lines = [
         f"{NOTICE[0].upper()}{NOTICE[1:]}.",
         f"Model: {card.name} ({card.format}, {card.precision}), trained on {card.trained_on or 'unknown data'}.",
-        f"Slices are padded to a square and resized to {height} x {width}; probabilities are brought back to the size "
-        f"of the slice, and only then compared with the threshold.{pixels}{chosen}",
+        f"{resized}.{_thresholds_told(card, threshold)}",
         f"Used: {counted(len(result.scans), 'scan')} with {counted(len(result.slices), 'slice')}; "
         f"refused: {counted(len(result.refused), 'file')}; other kinds of file, not looked at: {result.others}.",
     ]
     return lines + [f"Refused: {reason}" for reason in dict.fromkeys(one.reason for one in result.refused)]
+
+
+def _thresholds_told(card, threshold):
+    """From which threshold on pixels and slices are called hemorrhage, and where the thresholds come from."""
+    if len(card.output_shape) == 1:
+        return ""
+    own = threshold == card.threshold
+    chosen = f"chosen on {card.chosen_on}" if card.chosen_on else "of the model's card"
+    said = f" A pixel is called hemorrhage from {threshold:.4g} on ({chosen if own else 'given by the user'})."
+    if card.slice_threshold is None:
+        return f"{said} A slice is called so where its mask has a pixel."
+    rule = "where the mean of its highest 1 % of probabilities (top_probability)"
+    return f"{said} A slice is called so {rule} is at least {card.slice_threshold:.4g} ({chosen})."
 
 
 def _by(shape):

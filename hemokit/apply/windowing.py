@@ -29,7 +29,7 @@ def images_of(scan, windows, size, numbers=None):
 
 
 def outputs_of(probabilities, scan, windows, size):
-    """What a model says of each slice of a scan, at the slice's own size, where it says it of pixels.
+    """What a model says of each slice of a scan, and, where it says it of pixels, the same at the slice's own size.
 
     Args:
         probabilities: function float32 (n, size, size, channels) -> (n, size, size, 1), or (n, labels).
@@ -38,13 +38,13 @@ def outputs_of(probabilities, scan, windows, size):
         size: height and width of the model's square.
 
     Yields:
-        for each slice float32 (height, width), or (labels,).
+        for each slice a pair: float32 (height, width), and the model's own map (size, size); or twice (labels,).
     """
     count, shape = len(scan.values), scan.values.shape[1:]
     for first in range(0, count, BATCH):
         found = probabilities(images_of(scan, windows, size, range(first, min(first + BATCH, count))))
         for one in found:
-            yield one if one.ndim == 1 else from_square(one[..., 0], shape)
+            yield (one, one) if one.ndim == 1 else (from_square(one[..., 0], shape), one[..., 0])
 
 
 def check_seen(kind, card, file):

@@ -54,7 +54,7 @@ def answer(model, upload):
     check(model, upload)
     maps = np.empty(upload.values.shape, np.uint16) if model.makes_masks else None
     outputs = []
-    for number, one in enumerate(outputs_of(model.probabilities, upload, model.windows, model.image_size)):
+    for number, (one, _) in enumerate(outputs_of(model.probabilities, upload, model.windows, model.image_size)):
         if maps is not None:
             maps[number] = in_steps(one)
         outputs.append(one if maps is None else [one.max()])
@@ -88,8 +88,11 @@ def packed(found, model):
 
 
 def _pictures(model, upload):
-    shown = upload.values if upload.kind == "picture" else apply_window(upload.values, model.windows[0])
-    return np.rint(shown * 255).astype(np.uint8)
+    pictures = np.empty(upload.values.shape, np.uint8)
+    for picture, values in zip(pictures, upload.values, strict=True):  # one at a time: memory
+        shown = values if upload.kind == "picture" else apply_window(values, model.windows[0])
+        picture[...] = np.rint(shown * 255)
+    return pictures
 
 
 def _about_windows(model, upload):

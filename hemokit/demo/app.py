@@ -33,7 +33,7 @@ HEADERS = {
     "Cache-Control": "no-store",
     "X-Notice": NOTICE,
 }
-WORKERS = max(2, cores())  # files that are computed at once
+WORKERS = max(2, min(8, cores()))  # files that are computed at once: each may hold 300 MB
 LOCAL = {"localhost", "127.0.0.1", "[::1]"}
 log = logging.getLogger("hemokit.demo")
 

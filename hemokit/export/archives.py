@@ -92,8 +92,10 @@ def _suspicious(value):
     if not isinstance(value, dict):
         return
     name, module = value.get("class_name"), value.get("module")
-    if name in _FORBIDDEN:
+    if name is not None and str(name).rpartition(".")[2] in _FORBIDDEN:  # Keras also finds keras + "layers.Lambda"
         yield f"a layer of the class {name}"
+    elif name is not None and not str(name).isidentifier():
+        yield f"the class {name!r}"[:200]
     elif name is not None and not _is_known(module, value.get("registered_name")):
         yield f"{name!r} of the module {module!r}"[:200]
     for one in value.values():

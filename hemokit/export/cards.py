@@ -28,9 +28,9 @@ class Card(NamedTuple):
     width, channels) of images in [0, 1]; `output_shape` what comes back for one image: (height, width, outputs), or
     (outputs,). `outputs` names the outputs. `channels` says what each input channel shows: tuple of dicts with name,
     dataset, level, width (HU; None where it is not known); empty where nothing is known. `threshold` is that of pixels
-    (or of labels), `slice_threshold` that of the highest probability of a slice, None if none was chosen; `chosen_on`
-    says where they come from. `trained_on`, `data` and `judged_on` are words. `scores` are rows of a report, `compared`
-    rows of `compare_exported`, both tuples of dicts. `about` holds more facts, of JSON values.
+    (or of labels), `slice_threshold` that of a slice's top_probability (`predictions.slice_scores`), None if none was
+    chosen; `chosen_on` says where they come from. `trained_on`, `data` and `judged_on` are words. `scores` are rows of
+    a report, `compared` rows of `compare_exported`, both tuples of dicts. `about` holds more facts, of JSON values.
     """
 
     name: str

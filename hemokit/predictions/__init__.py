@@ -9,7 +9,7 @@ Reading order: histograms (the counts), frames (from maps to a frame), stored (o
 neighbors.
 """
 
-from hemokit.predictions.frames import COLUMNS, FLOATS, MEASURES, build_predictions
+from hemokit.predictions.frames import COLUMNS, FLOATS, MEASURES, build_predictions, slice_scores
 from hemokit.predictions.histograms import (
     HISTOGRAMS,
     NUM_BINS,
@@ -37,6 +37,7 @@ __all__ = [
     "pixel_histogram",
     "read_label_predictions",
     "read_predictions",
+    "slice_scores",
     "stack_histograms",
     "write_label_predictions",
     "write_predictions",

@@ -39,7 +39,7 @@ def build_predictions(table_rows, probabilities, masks=None, *, pixel_area_mm2=N
     frame = table_rows[[*_IDS, "slice_index"]].reset_index(drop=True)
     frame["split"] = table_rows["split"].to_numpy() if "split" in table_rows.columns else None
     frame[list(LABELS)] = table_rows[list(LABELS)].to_numpy()
-    frame[list(FLOATS)] = np.array([_slice_scores(one) for one in maps]).reshape(-1, len(FLOATS))
+    frame[list(FLOATS)] = np.array([slice_scores(one) for one in maps]).reshape(-1, len(FLOATS))
     frame["num_pixels"] = np.prod(maps.shape[1:], dtype=np.int64)
     frame["pixel_area_mm2"] = _column(pixel_area_mm2, len(maps))
     known = "slice_spacing_mm" in table_rows.columns
@@ -78,8 +78,15 @@ def _stack(values, num_rows, name):
     return array
 
 
-def _slice_scores(probability):
-    """Mean over the pixels, mean of the highest 1 % of them, and maximum."""
+def slice_scores(probability):
+    """What a model's map says of its slice: mean over the pixels, mean of the highest 1 % of them, and maximum.
+
+    Args:
+        probability: (height, width) in [0, 1], as the model gives it: after a resize all three are others.
+
+    Returns:
+        three floats, in the order of `FLOATS`. A slice is judged, and its threshold chosen, by the second.
+    """
     flat = check_probabilities(probability).ravel()
     top = max(1, flat.size // 100)
     highest = np.partition(flat, flat.size - top)[-top:]

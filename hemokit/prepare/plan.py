@@ -131,7 +131,7 @@ def _check_same(before, now, out):
 def _check_files(path, inventory):
     """Raise where a file was added, removed or changed since the preparation began."""
     with open(path, encoding="utf-8") as stream:
-        before = {name: (int(size), int(changed)) for name, size, changed in (line.split(",") for line in stream)}
+        before = {name: (int(size), int(changed)) for name, size, changed in (line.rsplit(",", 2) for line in stream)}
     different = sorted(name for name in before | inventory if before.get(name) != inventory.get(name))
     if different:
         came = f"{counted(len(different), 'file')} changed since this store was begun, such as {different[0]}"

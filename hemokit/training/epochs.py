@@ -30,9 +30,9 @@ class Bookkeeper(keras.callbacks.Callback):
         batches: the training data, whose `epoch` is set; or None.
         monitor, patience: see `fit`.
         rate: function epoch (from 0) -> learning rate, or None to leave it to the optimizer.
-        seed: with the epoch, of the global random numbers of Python and NumPy; those of the backend are seeded once a
-            session, because TensorFlow then compiles every function anew (a second or more). What the layers of Keras
-            draw comes from generators of their own, which the checkpoints hold.
+        seed: with the epoch, of all global random numbers; but TensorFlow's are seeded once a session, because it then
+            compiles every function anew, which takes a second or more. (There Keras' layers draw from generators of
+            their own, which the checkpoints hold; with PyTorch dropout draws from its global one.)
         report: function (row, is_best), called when the epoch is on disk.
     """
 
@@ -48,8 +48,11 @@ class Bookkeeper(keras.callbacks.Callback):
             self._write()  # a run killed in its first epoch begins again with the same weights
 
     def on_epoch_begin(self, epoch, logs=None):
-        random.seed(self._seed_of(epoch))
-        np.random.seed(self._seed_of(epoch))  # noqa: NPY002
+        if keras.backend.backend() == "tensorflow":
+            random.seed(self._seed_of(epoch))
+            np.random.seed(self._seed_of(epoch))  # noqa: NPY002
+        else:
+            keras.utils.set_random_seed(self._seed_of(epoch))
         if self.batches is not None:
             self.batches.epoch = epoch
         if self.rate is not None:

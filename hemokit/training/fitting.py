@@ -44,8 +44,8 @@ def fit(
         schedule: "constant", or "cosine": from the full rate in the first epoch along half a cosine towards zero.
         metrics: Keras names, functions or metrics to follow.
         batch_size: of arrays; the other sources know theirs.
-        seed: whole number from 0: order of arrays, first weights, and all global random numbers. Custom layers draw
-            from a keras.random.SeedGenerator, or a resumed run draws other numbers than an uninterrupted one.
+        seed: whole number from 0: order of arrays, first weights, and all global random numbers. With TensorFlow,
+            custom layers draw from a keras.random.SeedGenerator, or a resumed run draws other numbers.
         precision: "auto", "float32" or "mixed_bfloat16"; see `precision.choose_precision`.
         patience: stop when so many epochs bring no better `monitor`; None never stops.
         monitor: a column of the history; lower is better if "loss" is in its name, else higher.

@@ -3,6 +3,7 @@ import { makeAnswer } from "/page/answer.js";
 import { fromSquare, toSquare } from "/page/squares.js";
 
 const GRAY_TOLERANCE = 2;
+const MAX_SIDE = 4096; // as in uploads.py
 let session = null;
 let runtime = null;
 
@@ -66,7 +67,10 @@ async function decode(blob, name) {
     throw new Error(`${name}: the browser cannot read this picture. Is it damaged?`);
   });
   const { width, height } = bitmap;
-  if (width * height > 2 ** 24) throw new Error(`${name}: ${width} x ${height} pixels are too many.`);
+  if (Math.max(width, height) > MAX_SIDE) { // the model sees a square, which of a long strip would fill any memory
+    const expected = `at most ${MAX_SIDE} pixels a side`;
+    throw new Error(`${name}: the picture is ${width} x ${height}, but expected ${expected}. Take a smaller one.`);
+  }
   const context = new OffscreenCanvas(width, height).getContext("2d");
   context.drawImage(bitmap, 0, 0);
   const { data } = context.getImageData(0, 0, width, height);
