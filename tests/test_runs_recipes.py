@@ -68,6 +68,18 @@ def test_folder_depends_on_settings_data_and_seed():
     assert len({first, *others}) == 4 and first.parent.name == "runs"
 
 
+def test_folder_depends_on_what_is_in_the_weights(tmp_path):
+    """The same file of weights elsewhere is the same run; another one in its place is another; none is refused."""
+    data = [SimpleNamespace(batches=SimpleNamespace(fingerprint="aa"))] * 2
+    paths = [tmp_path / name for name in ("a.h5", "b.h5", "c.h5")]
+    for path, content in zip(paths, (b"1", b"1", b"2"), strict=True):
+        path.write_bytes(content)
+    found = [recipes.run_folder("runs", "08", RECIPE | {"weights": path}, *data) for path in paths]
+    assert found[0] == found[1] != found[2]
+    with pytest.raises(HemokitError, match="gone.h5: no such file"):
+        recipes.run_folder("runs", "08", RECIPE | {"weights": str(tmp_path / "gone.h5")}, *data)
+
+
 @pytest.mark.parametrize(
     "changes, name",
     [

@@ -27,17 +27,15 @@ import pandas as pd
 from hemokit import augment
 from hemokit.batches import SliceBatches
 from hemokit.checks import HemokitError, check_choice, check_columns, problem
-from hemokit.files import sha256
 from hemokit.labels import ANY, CLASSES, TWO_CLASSES
 from hemokit.leaks import check_no_leakage
 from hemokit.models.backbones import BACKBONES
 from hemokit.models.transfer import plain_cnn, transfer_classifier, unet_classifier
 from hemokit.predictions import build_label_predictions, write_label_predictions
-from hemokit.runs.recipes import recipe_windows
+from hemokit.runs.recipes import recipe_windows, weights_told
 from hemokit.splits import SPLITS, balance
 from hemokit.targets import labels_of, names_of, weights_of
 from hemokit.training import fit, fit_in_two_phases, freeze, load, predict_labels, unfreeze
-from hemokit.training.checkpoints import BEST
 from hemokit.training.heads import fit_dense
 
 KEYS = (
@@ -173,7 +171,7 @@ def train_classifier(table, name, recipe, *, runs, source, seed=0):
     rows = {part: table[table["split"] == part].reset_index(drop=True) for part in SPLITS}
     train = classifier_batches(rows["train"], recipe, training=True, seed=seed)
     validation = classifier_batches(rows["validation"], recipe) if len(rows["validation"]) else None
-    settings = {"system": name, "data": source, **recipe, "weights": _weights_told(recipe)}
+    settings = {"system": name, "data": source, **recipe, "weights": weights_told(recipe)}
     told = [sorted(settings.items()), seed, train.fingerprint, validation and validation.fingerprint]
     run_dir = Path(runs) / f"{name}_{hashlib.sha256(json.dumps(told).encode()).hexdigest()[:8]}"
     model = _fit(recipe, train, validation, run_dir, settings, seed)
@@ -265,14 +263,3 @@ def _check_splits(table):
         came = f"{len(table)} rows, of which {', '.join(f'{count} are {part}' for part, count in counts.items())}"
         raise problem(came, "rows to train on and others, all of these splits", "Use splits.split_by_patient.")
     check_no_leakage(table)
-
-
-def _weights_told(recipe):
-    """What the weights of a recipe are, not where they lie: another content is another run."""
-    weights = recipe["weights"]
-    if weights in (None, "imagenet"):
-        return weights
-    path = Path(weights) / BEST if recipe["model"] == "unet" else Path(weights)
-    if not path.is_file():
-        raise problem("no such file", "the weights that the recipe names", "Train or download them first.", file=path)
-    return f"sha256 {sha256(path)}"

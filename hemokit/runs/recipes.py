@@ -12,6 +12,7 @@ import pandas as pd
 
 from hemokit import augment, losses
 from hemokit.checks import check_choice, problem
+from hemokit.files import sha256
 from hemokit.labels import ANY
 from hemokit.leaks import check_no_leakage
 from hemokit.models.transfer import transfer_unet
@@ -23,6 +24,7 @@ from hemokit.runs.judging_facts import Facts, choose_on_validation, write_judged
 from hemokit.runs.lesson_data import LessonData, choose_data
 from hemokit.splits import SPLITS, balance
 from hemokit.training import fit, freeze, load, predict
+from hemokit.training.checkpoints import BEST
 
 __all__ = [
     "NETWORKS",
@@ -35,6 +37,7 @@ __all__ = [
     "recipe_windows",
     "run_folder",
     "train_recipe",
+    "weights_told",
 ]
 
 NETWORKS = {"unet": unet, "two_branch": two_branch, "unet_plus_plus": unet_plus_plus, "transfer_unet": transfer_unet}
@@ -106,12 +109,27 @@ def recipe_windows(recipe, table):
     return windows_for(channels_of(layout, recipe["windows"]), layout)
 
 
+def weights_told(recipe):
+    """What the weights of a recipe are, not where they lie: another content is another run."""
+    weights = recipe.get("weights")
+    if weights in (None, "imagenet"):
+        return weights
+    path = Path(weights) / BEST if recipe.get("model") == "unet" else Path(weights)
+    if not path.is_file():
+        raise problem("no such file", "the weights that the recipe names", "Train or download them first.", file=path)
+    return f"sha256 {sha256(path)}"
+
+
+def _told(recipe):
+    return {**recipe, "weights": weights_told(recipe)} if "weights" in recipe else recipe
+
+
 def run_folder(runs, name, recipe, train, validation, *, seed=0):
     """Name the folder of a run by its settings and the fingerprints of its data (pipelines of `slice_pipeline`).
 
     The same lesson run twice finds its run again, and other data or settings never do.
     """
-    told = [sorted(recipe.items()), seed, train.batches.fingerprint, validation.batches.fingerprint]
+    told = [sorted(_told(recipe).items()), seed, train.batches.fingerprint, validation.batches.fingerprint]
     return Path(runs) / f"{name}_{hashlib.sha256(repr(told).encode()).hexdigest()[:8]}"
 
 
@@ -170,7 +188,7 @@ def fit_recipe(name, recipe, input_shape, train, validation, *, runs, source, se
         run_dir=run_dir, epochs=recipe["epochs"], loss=getattr(losses, recipe["loss"]), seed=seed,
         learning_rate=recipe["learning_rate"], schedule=recipe["schedule"],
         metrics=[losses.SoftDice()], monitor="val_dice",
-        settings={"system": name, "data": source, **recipe},
+        settings={"system": name, "data": source, **_told(recipe)},
     )  # fmt: skip
     return run_dir
 

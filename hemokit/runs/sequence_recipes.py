@@ -32,7 +32,7 @@ from hemokit.models.sequence import resnext101, resnext_small, scan_lstm
 from hemokit.predictions import write_label_predictions
 from hemokit.reduction import fit_reduction, write_reduction
 from hemokit.runs.classifiers import build_classifier
-from hemokit.runs.recipes import recipe_windows
+from hemokit.runs.recipes import recipe_windows, weights_told
 from hemokit.sequence_batches import SequenceBatches, SliceVectors
 from hemokit.splits import SPLITS
 from hemokit.training import fit, load, predict_scans, predict_slices, slice_vectors
@@ -101,6 +101,7 @@ def sequence_slices(table, name, recipe, *, runs, source, seed=0, cache=True):
     validation = SliceBatches(validation, **how) if len(validation) else None
     keys = ("model", "weights", "head", "image_size", "windows", "batch_size", "augmentation")
     settings = {"system": f"{name}, slices", "data": source, **{key: recipe[key] for key in keys}}
+    settings["weights"] = weights_told(recipe)
     model, run_dir = _fitted(
         _builder(recipe, train.num_channels), train, validation, Path(runs) / f"{name}_slices", settings, seed=seed,
         epochs=recipe["epochs"][0], learning_rate=recipe["learning_rates"][0],
