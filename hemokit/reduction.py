@@ -12,6 +12,7 @@ from hemokit.files import write_whole
 from hemokit.leaks import check_no_leakage
 
 NUM_COMPONENTS = 120  # of 2,048, as fahim
+ROWS_AT_ONCE = 2**16
 MOST_SLICES = 100_000  # the directions of 120 components are settled long before
 
 
@@ -38,8 +39,11 @@ class Reduction(NamedTuple):
         if np.ndim(features) != 2 or np.shape(features)[1] != len(self.mean):
             came = f"features of the shape {np.shape(features)}"
             raise problem(came, f"(slices, {len(self.mean)})", "Take them from the model that this was fitted on.")
-        reduced = (np.asarray(features, np.float32) - self.mean) @ self.components.T
-        return (reduced / np.float32(self.scale)).astype(np.float32)
+        reduced = np.empty((len(features), len(self.components)), np.float32)
+        for first in range(0, len(reduced), ROWS_AT_ONCE):  # features may lie on the disk, and be larger than memory
+            rows = np.asarray(features[first : first + ROWS_AT_ONCE], np.float32)
+            reduced[first : first + len(rows)] = (rows - self.mean) @ self.components.T / np.float32(self.scale)
+        return reduced
 
 
 def fit_reduction(features, table, *, num_components=NUM_COMPONENTS, most=MOST_SLICES, seed=0):

@@ -19,7 +19,7 @@ from hemokit.checks import HemokitError
 from hemokit.demo.answers import answer, packed
 from hemokit.demo.examples import EXAMPLES, read_example
 from hemokit.demo.heat import heat_map, occlusions
-from hemokit.demo.models import of_exported
+from hemokit.demo.models import of_exported, open_model
 from hemokit.demo.results import write_result
 from hemokit.demo.steps import in_steps
 from hemokit.demo.uploads import read_upload
@@ -182,7 +182,9 @@ def test_a_card_becomes_what_the_page_says():
 
 
 def test_models_that_the_page_cannot_show_are_refused():
-    """Several masks, or an image that is no square."""
+    """Several masks, an image that is no square, a Keras model."""
+    with pytest.raises(HemokitError, match="a.keras: a Keras model, but expected an .onnx or .tflite file"):
+        open_model("a.keras")
     with pytest.raises(HemokitError, match="one mask"):
         of_exported(Fake(shapes=((32, 32, 1), (32, 32, 5)), outputs=tuple("abcde")), "a.onnx")
     with pytest.raises(HemokitError, match="a square"):
@@ -193,7 +195,7 @@ def test_models_that_the_page_cannot_show_are_refused():
 def test_a_run_s_folder_gives_gradcam(tmp_path, monkeypatch):
     """The exported file answers, the Keras model draws the maps; it is loaded when the first one is asked for."""
     pytest.importorskip("keras")
-    from hemokit.demo.models import GRADCAM, open_model
+    from hemokit.demo.models import GRADCAM
     from hemokit.models.unet import unet
     from hemokit.runs import exporting, prediction
 

@@ -37,6 +37,15 @@ def test_against_the_singular_values(table, features):
     assert reduced[table["split"] == "train"][:, 0].std(ddof=1) == pytest.approx(1, rel=1e-3)
 
 
+def test_in_blocks(table, features, monkeypatch):
+    """However many rows are reduced at once, the numbers are the same; none give none."""
+    found = fit_reduction(features, table, num_components=4)
+    whole = found.apply(features)
+    monkeypatch.setattr("hemokit.reduction.ROWS_AT_ONCE", 7)
+    np.testing.assert_allclose(found.apply(features), whole, rtol=1e-5, atol=1e-6)
+    assert found.apply(features[:0]).shape == (0, 4)
+
+
 def test_test_patients_change_nothing(table, features):
     """Whatever the features of test patients are, the components stay."""
     one = fit_reduction(features, table, num_components=4)

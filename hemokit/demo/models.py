@@ -13,6 +13,7 @@ from typing import NamedTuple
 from hemokit.apply.windowing import shown, windows_of
 from hemokit.checks import problem
 from hemokit.export import load_exported
+from hemokit.export.cards import SUFFIXES
 
 SHIPPED = Path(__file__).parent / "model" / "phantom_unet.onnx"
 GRADCAM = "Grad-CAM: which regions speak for the hemorrhage, by the model's gradients."
@@ -69,9 +70,12 @@ def open_model(path=None):
         `Model`.
 
     Raises:
-        HemokitError: as `load_exported`; a model that is not square, or of several masks.
+        HemokitError: as `load_exported`; a .keras file; a model that is not square, or of several masks.
     """
     path = SHIPPED if path is None else Path(path)
+    if path.suffix.lower() == SUFFIXES["keras"]:  # it would be called by many threads, and Keras starts slowly
+        remedy = "Export its run: hemokit export RUN --format onnx."
+        raise problem("a Keras model", "an .onnx or .tflite file, or the folder of a run", remedy, file=path)
     if path.is_dir():
         return of_exported(*_exported_run(path), gradcam=_gradcam_of(path))
     return of_exported(load_exported(path, num_threads=1), path)
