@@ -334,7 +334,7 @@ def run_lesson(slug, version, environment, folder, data=None):
     return notebook
 
 
-# A class each, as one process runs all tests of a class, and others those of another.
+# Classes, as pytest-xdist gives each to one process: two forms of the lessons run side by side.
 
 
 @pytest.mark.lessons

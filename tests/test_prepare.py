@@ -251,6 +251,13 @@ def test_one_at_a_time(copy, tmp_path, monkeypatch):
         prepare_store(copy, tmp_path / "out", workers=1)
 
 
+def test_a_comma_in_a_name(copy, tmp_path, monkeypatch):
+    """A file that no label names may be called anything: what was begun goes on."""
+    (copy / "stage_2_train" / "a,b.dcm").write_bytes(b"")
+    begin(copy, tmp_path / "out", monkeypatch)
+    assert len(prepare_store(copy, tmp_path / "out", workers=1)) > 0
+
+
 def test_finished_while_it_waited(folder, store, tmp_path, monkeypatch):
     """A store that another process finishes just before this one is let in is taken as it is."""
 

@@ -169,9 +169,7 @@ def lines_of(result, card, threshold):
     height, width = card.input_shape[:2]
     resized = f"Slices are padded to a square and resized to {height} x {width}"
     if len(card.output_shape) == 3:
-        resized += (
-            "; probabilities are brought back to the size of the slice, and only then compared with the threshold"
-        )
+        resized += "; probabilities are brought back to the slice's size before the threshold"
     lines = [
         f"{NOTICE[0].upper()}{NOTICE[1:]}.",
         f"Model: {card.name} ({card.format}, {card.precision}), trained on {card.trained_on or 'unknown data'}.",
