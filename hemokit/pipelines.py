@@ -13,8 +13,11 @@ from hemokit.batches import SliceBatches
 from hemokit.checks import problem
 from hemokit.labels import CLASSES
 from hemokit.patch_batches import PatchBatches
+from hemokit.processes import cores
 from hemokit.scan_batches import ScanBatches
 from hemokit.sequence_batches import SequenceBatches
+
+PREFETCHED = 4  # batches that wait while the model trains
 
 
 def slice_pipeline(
@@ -139,9 +142,16 @@ def pipeline_of(batches):
 
     # The epoch travels with each index, so that what is prefetched is right however late it is used.
     start = tf.data.Dataset.range(1).map(lambda _: tf.numpy_function(lambda: _next_epoch(batches), [], tf.int64))
-    dataset = start.flat_map(indices).map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    dataset = start.flat_map(indices).map(load, num_parallel_calls=cores(), deterministic=True)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(len(batches)))
-    return dataset.prefetch(tf.data.AUTOTUNE)
+    return dataset.prefetch(PREFETCHED).with_options(_untuned())
+
+
+def _untuned():
+    """No autotuning: the end of an iteration waited for its thread, for seconds in one epoch of ten (TF 2.21)."""
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return options
 
 
 def _next_epoch(batches):

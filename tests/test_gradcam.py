@@ -12,7 +12,7 @@ from test_backends import backend, run  # noqa: F401  (a fixture)
 
 from hemokit.checks import HemokitError
 from hemokit.evaluation import pointing_game
-from hemokit.gradcam import gradcam, spatial_layers
+from hemokit.gradcam import gradcam, gradcam_batch, spatial_layers
 from hemokit.labels import SUBTYPES
 from hemokit.models.transfer import plain_cnn, transfer_classifier
 from hemokit.models.unet import unet
@@ -51,6 +51,20 @@ def test_known_maps(shape, last, nested):
     np.testing.assert_allclose(heats, [bright / bright.max(), 0 * bright, dark / dark.max()], rtol=1e-5)
     assert heats[0].dtype == np.float32 and heats[0].max() == 1
     np.testing.assert_array_equal(gradcam(model, image[..., 0], label=np.int64(2)), heats[2])
+
+
+@pytest.mark.parametrize("layer", ["encoder1_relu2", "bottleneck_relu2"])
+def test_maps_of_a_batch(layer):
+    """Each image of a batch has the map that it has alone, an empty image too; no images have none."""
+    keras.utils.set_random_seed(2)
+    model = unet((8, 12, 1), filters=(3, 4), batch_norm=True)
+    images = np.stack([random_image(8, 12, 1), np.zeros((8, 12, 1)), random_image(8, 12, 1, seed=1)])
+    alone = [gradcam(model, image, label=0, layer=layer) for image in images]
+    together = gradcam_batch(model, images, label=0, layer=layer)
+    assert np.max(together) == 1 and together.dtype == np.float32
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+    with pytest.raises(HemokitError, match=r"no image of the shape \(8, 12, 1\)"):
+        gradcam_batch(model, images[:0], label=0)
 
 
 @pytest.mark.parametrize("end", [layers.Softmax(), layers.Activation("softmax"), keras.ops.softmax, keras.ops.sigmoid])

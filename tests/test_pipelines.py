@@ -103,6 +103,12 @@ def test_keras_trains_on_it(table):
     assert dataset.batches.epoch == 2
 
 
+def test_nothing_is_tuned(table):
+    """TensorFlow's autotuning is off, whose thread an iteration's end waited for, seconds in one epoch of ten."""
+    pipeline = slice_pipeline(table, target="mask", image_size=16, batch_size=3)
+    assert pipeline.options().autotune.enabled is False and pipeline.take(1).options().autotune.enabled is False
+
+
 def test_errors_come_through(table):
     """A file that vanished after the table was made is told by its name."""
     from hemokit.checks import HemokitError

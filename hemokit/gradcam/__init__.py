@@ -4,6 +4,6 @@ A map of one layer's features, coarse and blurred. It says nothing about whether
 when it misleads, and `evaluation.pointing_game` judges it against masks.
 """
 
-from hemokit.gradcam.heat import gradcam, spatial_layers
+from hemokit.gradcam.heat import gradcam, gradcam_batch, spatial_layers
 
-__all__ = ["gradcam", "spatial_layers"]
+__all__ = ["gradcam", "gradcam_batch", "spatial_layers"]

@@ -14,27 +14,28 @@ from hemokit.gradcam.layers import output_layer
 PROBABILITIES = (keras.activations.sigmoid, keras.activations.softmax)
 
 
-def features_and_gradient(model, batch, place, label):
-    """What a layer gives for a batch of one, and how the logit of a label grows with it.
+def features_and_gradients(model, batch, place, label):
+    """What a layer gives for each image of a batch, and how the logit of a label grows with it.
 
     Args:
         model: as `gradcam` takes it.
-        batch: float32 (1, sizes..., channels).
+        batch: float32 (images, sizes..., channels).
         place: a `layers.Place` of known sizes.
         label: number of the output. The logits of an output with positions are summed over all of them.
 
     Returns:
-        two float32 arrays (positions..., features).
+        two float32 arrays (images, positions..., features).
     """
 
     def score(zeros):
         seen = []
         with _added_to(place.layer, zeros, seen), _without_last_activation(model):
             outputs = model(keras.ops.convert_to_tensor(batch), training=False)
+        # The sum over images too: none of them depends on another, so each has the gradient of its own logit.
         return keras.ops.sum(keras.ops.cast(outputs, "float32")[..., label]), seen[0]
 
-    features, gradient = _gradient(score, keras.ops.zeros((1, *place.shape[1:]), "float32"))
-    return _numpy(features)[0], _numpy(gradient)[0]
+    zeros = keras.ops.zeros((len(batch), *place.shape[1:]), "float32")
+    return tuple(_numpy(one) for one in _gradient(score, zeros))
 
 
 def with_sizes(model, batch, places):

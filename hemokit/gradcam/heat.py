@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from hemokit.checks import problem
-from hemokit.gradcam.gradients import features_and_gradient, with_sizes
+from hemokit.gradcam.gradients import features_and_gradients, with_sizes
 from hemokit.gradcam.layers import output_layer, place_named, places_of
 from hemokit.labels import CLASSES, LABELS
 from hemokit.models.backbones import field_of
@@ -49,18 +49,34 @@ def gradcam(model, image, *, label, layer=None, names=None):
     Source:
         Selvaraju et al. 2017, Grad-CAM; see the top of this module.
     """
+    return gradcam_batch(model, np.asarray(image)[None], label=label, layer=layer, names=names)[0]
+
+
+def gradcam_batch(model, images, *, label, layer=None, names=None):
+    """The maps of several images by one gradient, which takes a fraction of the time that each by itself does.
+
+    Args:
+        model, label, layer, names: as `gradcam`.
+        images: an array (images, ...) of what `gradcam` takes. All are held in memory with the layer's features.
+
+    Returns:
+        float32 (images, height, width) or (images, slices, height, width), each map as `gradcam` gives it.
+
+    Raises:
+        HemokitError: as `gradcam`.
+    """
     places = places_of(model)
-    batch, number = _one_batch(model, image), _label_number(model, label, names)
+    batch, number = _checked_batch(model, images), _label_number(model, label, names)
     place = place_named(with_sizes(model, batch, places), layer, is_classifier=len(model.outputs[0].shape) == 2)
-    features, gradient = features_and_gradient(model, batch, place, number)
-    weights = gradient.mean(axis=tuple(range(gradient.ndim - 1)))
-    evidence = np.maximum(features @ weights, 0)  # (positions...)
+    features, gradients = features_and_gradients(model, batch, place, number)
+    weights = gradients.mean(axis=tuple(range(1, gradients.ndim - 1)))  # (images, features)
+    evidence = np.maximum(np.einsum("n...k,nk->n...", features, weights), 0)  # (images, positions...)
     if not np.isfinite(evidence).all():
         came = f"features or gradients of layer {place.layer.name!r} for label {label!r} are not finite"
         raise problem(came, "finite numbers", "Look at the model's weights: did its training diverge?")
-    heat = _over_image(evidence, batch.shape[1:-1], place)
-    highest = heat.max(initial=0)
-    return heat / highest if highest > 0 else heat
+    heats = np.stack([_over_image(one, batch.shape[1:-1], place) for one in evidence])
+    highest = heats.max(axis=tuple(range(1, heats.ndim)), keepdims=True)
+    return np.divide(heats, highest, out=heats, where=highest > 0)
 
 
 def spatial_layers(model):
@@ -72,18 +88,19 @@ def spatial_layers(model):
     return [place.layer.name for place in places_of(model)]
 
 
-def _one_batch(model, image):
-    """The image as a float32 batch of one, as the model takes it."""
-    wanted, image = tuple(model.inputs[0].shape[1:]), np.asarray(image)
-    if image.ndim == len(wanted) - 1 and wanted[-1] == 1:
-        image = image[..., None]
-    fits = image.ndim == len(wanted) and all(size in (None, own) for own, size in zip(image.shape, wanted, strict=True))
-    if not fits or image.dtype.kind not in "buif":
-        came = f"an image of the shape {image.shape}, {image.dtype}"
-        raise problem(came, f"numbers of the shape {wanted}", "Give one image as the model was trained on.")
-    if not np.isfinite(image).all():
+def _checked_batch(model, images):
+    """The images as a float32 batch, as the model takes it."""
+    wanted, images = tuple(model.inputs[0].shape[1:]), np.asarray(images)
+    if images.ndim == len(wanted) and wanted[-1] == 1:
+        images = images[..., None]
+    sizes = images.shape[1:]
+    fits = len(sizes) == len(wanted) and all(size in (None, own) for own, size in zip(sizes, wanted, strict=True))
+    if not fits or not len(images) or images.dtype.kind not in "buif":
+        came = f"{'an image' if len(images) else 'no image'} of the shape {sizes}, {images.dtype}"
+        raise problem(came, f"numbers of the shape {wanted}", "Give images as the model was trained on.")
+    if not np.isfinite(images).all():
         raise problem("the image holds values that are not finite", "finite numbers", "Look at how it was read.")
-    return image[None].astype(np.float32)
+    return images.astype(np.float32)
 
 
 def _label_number(model, label, names):

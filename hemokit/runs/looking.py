@@ -12,8 +12,7 @@ from hemokit.batches import SliceBatches
 from hemokit.checks import problem
 from hemokit.evaluation import pointing_hit, slice_report
 from hemokit.evaluation.reports import build_report, check_judged
-from hemokit.gradcam import gradcam
-from hemokit.gradcam.gradients import features_and_gradient
+from hemokit.gradcam import gradcam_batch, gradients
 from hemokit.gradcam.layers import place_named, places_of
 from hemokit.labels import ANY
 from hemokit.runs.lesson_data import MIN_PATIENTS, choose_data
@@ -21,6 +20,7 @@ from hemokit.runs.recipes import recipe_windows
 from hemokit.splits import split_by_patient
 
 FRACTIONS = (0.6, 0.15, 0.25)  # of the patients, for training, validation and test
+MAPS_AT_ONCE = 16  # images whose features are held in memory together
 
 
 class Looked(NamedTuple):
@@ -157,8 +157,9 @@ def see(rows, recipe, *, has_masks):
 
 
 def maps_of(model, images, label, layer=None):
-    """The maps of several images by `gradcam`: float32 (images, height, width)."""
-    return np.stack([gradcam(model, image, label=label, layer=layer) for image in images])
+    """The maps of several images by `gradcam_batch`, a few at a time: float32 (images, height, width)."""
+    parts = [images[at : at + MAPS_AT_ONCE] for at in range(0, len(images), MAPS_AT_ONCE)]
+    return np.concatenate([gradcam_batch(model, part, label=label, layer=layer) for part in parts])
 
 
 def features_and_gradients(model, image, layer):
@@ -172,8 +173,8 @@ def features_and_gradients(model, image, layer):
     """
     place = place_named(places_of(model), layer, is_classifier=True)
     numbers = range(model.outputs[0].shape[-1])
-    pairs = [features_and_gradient(model, image[None], place, number) for number in numbers]
-    return pairs[0][0], np.stack([gradient for _, gradient in pairs])
+    pairs = [gradients.features_and_gradients(model, image[None], place, number) for number in numbers]
+    return pairs[0][0][0], np.concatenate([gradient for _, gradient in pairs])
 
 
 def label_report(predictions, labels, *, metric="auroc", seed=0):

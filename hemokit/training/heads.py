@@ -1,7 +1,9 @@
 """One dense layer on features that were computed once: seconds, where the network in front of it would take minutes."""
 
 import keras
+import numpy as np
 
+from hemokit.checks import problem
 from hemokit.training.sources import ArrayBatches
 
 LOSS = "sparse_categorical_crossentropy"
@@ -27,15 +29,26 @@ def fit_dense(
         function: features (rows, features) -> probabilities float32 (rows, num_classes).
 
     Raises:
-        HemokitError: arrays of different lengths, or of none.
+        HemokitError: arrays of different lengths, or of none; a loss that is not finite.
     """
     batches = ArrayBatches(train, batch_size=batch_size, seed=seed, training=True)
+    features, classes = ArrayBatches(validation, batch_size=len(validation[0]))[0]
     begin = keras.initializers.GlorotUniform(seed=seed)
     layers = keras.Input(train[0].shape[1:]), keras.layers.Dense(num_classes, "softmax", kernel_initializer=begin)
     head = keras.Sequential(layers)
     head.compile(keras.optimizers.Adam(learning_rate) if optimizer is None else optimizer, LOSS)
-    ordered = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: setattr(batches, "epoch", epoch))
-    best = keras.callbacks.EarlyStopping(patience=patience or epochs, restore_best_weights=True)
-    how = {"epochs": epochs, "verbose": 0, "shuffle": False, "callbacks": [ordered, best]}
-    head.fit(batches, validation_data=validation, **how)
+    lowest, best, weights = np.inf, 0, head.get_weights()
+    for epoch in range(epochs):
+        batches.epoch = epoch
+        for number in range(len(batches)):  # `fit` takes longer to begin and to end an epoch than the epoch takes
+            head.train_on_batch(*batches[number])
+        loss = float(keras.ops.mean(keras.losses.get(LOSS)(classes, head(features))))
+        if not np.isfinite(loss):
+            remedy = "Look for such values among the features, or lower the learning rate."
+            raise problem(f"the validation loss of epoch {epoch + 1} is {loss}", "a finite number", remedy)
+        if loss < lowest:
+            lowest, best, weights = loss, epoch, head.get_weights()
+        elif patience is not None and epoch - best >= patience:
+            break
+    head.set_weights(weights)
     return lambda features: keras.ops.convert_to_numpy(head(features))  # called as it is: nothing to compile

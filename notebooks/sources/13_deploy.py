@@ -71,7 +71,7 @@ from hemokit.training import load
 QUICK = dict(
     image_size=64, windows=["brain_wide"], filters=(8, 16, 32, 64), batch_norm=True,
     loss="pooled_dice_bce", learning_rate=4e-3, schedule="cosine", batch_size=8, epochs=2,
-    train_on="positive", images_an_epoch=1000, augmentation="NONE",
+    train_on="positive", images_an_epoch=700, augmentation="NONE",
 )  # fmt: skip
 RENYARD = dict(
     image_size=256, windows=["brain_wide"], filters=(16, 32, 64, 128, 256), batch_norm=False,

@@ -1,0 +1,41 @@
+"""One dense layer on features."""
+
+import numpy as np
+import pytest
+
+from hemokit.checks import HemokitError
+from hemokit.training.heads import fit_dense
+
+FEATURES = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
+CLASSES = (FEATURES[:, 0] > 0).astype(int)
+HOW = {"num_classes": 2, "learning_rate": 0.1}
+
+
+def test_it_learns():
+    """What one feature tells is learned: probabilities of two classes, nearly all of them right."""
+    head = fit_dense((FEATURES, CLASSES), (FEATURES, CLASSES), epochs=30, **HOW)
+    found = head(FEATURES)
+    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
+    assert (found.argmax(axis=1) == CLASSES).mean() > 0.95
+
+
+@pytest.mark.parametrize("patience", [None, 1])
+def test_the_best_epoch_counts(patience):
+    """Where the validation rows say the opposite, each epoch is worse than the one before: the first is taken."""
+    opposite = (FEATURES, 1 - CLASSES)
+    once = fit_dense((FEATURES, CLASSES), opposite, epochs=1, **HOW)(FEATURES)
+    often = fit_dense((FEATURES, CLASSES), opposite, epochs=5, patience=patience, **HOW)(FEATURES)
+    np.testing.assert_array_equal(often, once)
+
+
+def test_weights_of_rows_count():
+    """Rows of weight 0 are not learned from."""
+    wrong = np.concatenate([FEATURES, FEATURES]), np.concatenate([CLASSES, 1 - CLASSES]), np.repeat([1.0, 0.0], 40)
+    found = fit_dense(wrong, (FEATURES, CLASSES), epochs=30, **HOW)(FEATURES)
+    assert (found.argmax(axis=1) == CLASSES).mean() > 0.95
+
+
+def test_features_that_are_not_finite():
+    """A loss that is no number ends the training."""
+    with pytest.raises(HemokitError, match="the validation loss of epoch 1 is nan, but expected a finite number"):
+        fit_dense((FEATURES * np.nan, CLASSES), (FEATURES, CLASSES), epochs=2, **HOW)
