@@ -100,9 +100,13 @@ def test_predict_and_evaluate_another_folder(run, tmp_path, capsys):
     said = capsys.readouterr().out
     assert "## volumes" in said and "no split" in said and "(highest F1)" in said
     assert (out / "report" / "volumes.png").is_file()
+    own = (out / "report" / "segmentation.csv").read_bytes()
+    assert main(["evaluate", str(out), "--threshold", "0.9"]) == 0
+    assert (out / "report_at_0.9" / "report.md").is_file() and (out / "report" / "segmentation.csv").read_bytes() == own
+    capsys.readouterr()
     assert main(["predict", str(run[0]), "--data", str(nifti), "--out", str(out)]) == 0
     assert "the report of earlier predictions is removed" in capsys.readouterr().out
-    assert not (out / "report").exists()
+    assert not (out / "report").exists() and not (out / "report_at_0.9").exists()
 
 
 @needs_tensorflow

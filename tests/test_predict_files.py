@@ -387,6 +387,18 @@ def test_folder_counts_everything(tmp_path):
     assert (tmp_path / "out" / "README.txt").read_text().startswith("Education only, not a medical device.")
 
 
+def test_own_results_are_no_scans(tmp_path):
+    """Masks that an earlier call wrote into the folder are other files; pictures in a folder "masks" of one's own are
+    pictures."""
+    Image.fromarray(np.full((8, 9), 200, np.uint8)).save(tmp_path / "a.png")
+    predict_files(model(), tmp_path, tmp_path / "out")
+    (tmp_path / "masks").mkdir()
+    Image.fromarray(np.full((8, 9), 200, np.uint8)).save(tmp_path / "masks" / "b.png")
+    result = predict_files(model(), tmp_path, tmp_path / "again")
+    assert sorted(result.scans["scan"]) == ["a.png", "masks/b.png"]
+    assert result.others == 4  # README.txt, two tables and a mask
+
+
 def test_nothing_to_read_and_nothing_usable(tmp_path):
     """An empty folder, a text file, a folder of broken files: one sentence, no output."""
     (tmp_path / "in").mkdir()

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from hemokit.apply.figures import UNKNOWN, csv_text, slice_figures, volume_of
-from hemokit.apply.inputs import Refused, find_sources, read_scan
+from hemokit.apply.inputs import MASK_FOLDER, SCANS, SLICES, Refused, find_sources, read_scan
 from hemokit.apply.outputs import write_masks
 from hemokit.apply.windowing import check_seen, how_read, outputs_of, windows_of
 from hemokit.checks import HemokitError, counted, problem
@@ -16,7 +16,7 @@ from hemokit.files import write_whole_folder
 from hemokit.predictions import NOTICE, slice_scores
 from hemokit.progress import progress_bar
 
-SLICES, SCANS, REFUSED, README, MASKS = "slices.csv", "scans.csv", "refused.csv", "README.txt", "masks"
+REFUSED, README = "refused.csv", "README.txt"
 
 
 class Result(NamedTuple):
@@ -61,7 +61,7 @@ def predict_files(exported, path, out, *, threshold=None, progress=None):
         with progress_bar(None, total=total, description="predict", unit="file", progress=progress) as bar:
             for source in sources:
                 try:
-                    rows, row = _predict_scan(exported, source, folder / MASKS, threshold)
+                    rows, row = _predict_scan(exported, source, folder / MASK_FOLDER, threshold)
                     slices, scans = slices + rows, [*scans, row]
                 except HemokitError as error:
                     reasons.append(str(error))

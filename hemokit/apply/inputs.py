@@ -1,8 +1,8 @@
 """Files of a user as scans: a picture, a NIfTI volume, the DICOM slices of one series; from a file or a folder.
 
 What is in a folder is found by name (.jpg, .jpeg, .png, .nii, .nii.gz) and, for DICOM, by the "DICM" after the first
-128 bytes. Every file is in a scan, or refused with its reason, or counted as another kind of file; so are the masks
-that lie beside the slices of CT-ICH (*_HGE_Seg.jpg), which are no slices.
+128 bytes. Every file is in a scan, or refused with its reason, or counted as another kind of file; so are masks, which
+are no slices: those beside the slices of CT-ICH (*_HGE_Seg.jpg), and those of our own results that lie in the folder.
 """
 
 from pathlib import Path
@@ -20,6 +20,7 @@ from hemokit.formats.nifti_geometry import to_view
 from hemokit.formats.nifti_values import to_hounsfield
 
 PICTURES, VOLUMES, MASKS = (".jpg", ".jpeg", ".png"), (".nii", ".nii.gz"), ("_hge_seg.jpg",)
+SLICES, SCANS, MASK_FOLDER = "slices.csv", "scans.csv", "masks"  # what a folder of our own results holds
 KINDS = "a JPG, PNG, NIfTI (.nii, .nii.gz) or DICOM file"
 GRAY_TOLERANCE = 2  # how far the channels of a gray picture that was saved in color may be apart, of 255
 MAX_TURN_DEGREES = 30  # a head is tilted, and so is a gantry; sagittal and coronal slices are turned by 90
@@ -75,11 +76,12 @@ def find_sources(path):
         raise problem("there is no such file or folder", expected, "Check the path.", file=path)
     root = path if path.is_dir() else path.parent
     files = sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
+    written = _mask_folders(files)
     sources, refused, others, series = [], [], 0, {}
     for file in files:
         name = file.relative_to(root).as_posix()
         try:
-            kind = kind_of(file)
+            kind = kind_of(file) if written.isdisjoint(file.parents) else None
             if kind is None:
                 others += 1
             elif kind == "dicom":
@@ -128,6 +130,12 @@ def kind_of(file):
         return "nifti"
     with library_errors(file, "opening the file"), open(file, "rb") as stream:
         return "dicom" if stream.read(132)[128:] == b"DICM" else None
+
+
+def _mask_folders(files):
+    """The folders of masks that `predict_files` has written, beside its two tables."""
+    there = set(files)
+    return {one.parent / MASK_FOLDER for one in files if one.name == SCANS and one.with_name(SLICES) in there}
 
 
 def _series(series, root, path):

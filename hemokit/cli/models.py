@@ -185,7 +185,9 @@ def evaluate(
     threshold: Annotated[
         float | None, typer.Option(parser=decimal, metavar="T", help="Of pixels, 0 to 1; else the run's own.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(**FOLDER, help="Folder for the report; DIR/report if not given.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(**FOLDER, help="Folder for the report; else DIR/report, or DIR/report_at_T.")
+    ] = None,
     seed: Annotated[int, typer.Option(**SEED, help="Seed of the intervals.")] = 0,
 ):
     """Judge predictions: slices, scans, masks, calibration, volumes, with intervals by patient.
@@ -198,7 +200,9 @@ def evaluate(
     from hemokit.runs.reports import report_text, write_report
 
     judgement = judge(read_parts(folder, threshold=threshold), seed=seed)
-    written = write_report(judgement, folder / REPORT if out is None else out)
+    # The scores on a card are those of REPORT, so that holds the run's own threshold alone.
+    own = folder / (REPORT if threshold is None else f"{REPORT}_at_{threshold:g}")
+    written = write_report(judgement, own if out is None else out)
     print(report_text(judgement))
     print(f"Wrote the report and its figures to {written}")
 

@@ -79,19 +79,20 @@ def write_judged(predictions, facts, folder):
 
 
 def remove_judged(folder):
-    """Delete what was made of the predictions in a folder: judging.json, and report/ if it is a report.
+    """Delete what was made of the predictions in a folder: judging.json, and report/ and report_at_.../ if they are
+    reports.
 
     Returns:
         whether a report was there.
     """
     folder = Path(folder)
     (folder / NAME).unlink(missing_ok=True)
-    if not is_report(folder / REPORT):
-        return False
-    away = Path(tempfile.mkdtemp(dir=folder, prefix=f".{REPORT}.", suffix=".part"))
-    os.rename(folder / REPORT, away / REPORT)  # gone in one step: half a report would be taken for another's folder
-    shutil.rmtree(away)
-    return True
+    reports = [one for one in (folder / REPORT, *folder.glob(f"{REPORT}_at_*")) if is_report(one)]
+    for report in reports:
+        away = Path(tempfile.mkdtemp(dir=folder, prefix=f".{REPORT}.", suffix=".part"))
+        os.rename(report, away / REPORT)  # gone in one step: half a report would be taken for another's folder
+        shutil.rmtree(away)
+    return bool(reports)
 
 
 def write_facts(facts, folder):

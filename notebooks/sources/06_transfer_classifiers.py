@@ -6,7 +6,7 @@
 # >
 # > **You need**: lessons 00 to 04 (splits, dummies, balanced accuracy). What a convolution is helps.
 # >
-# > **Time**: 45 minutes to read, 2 minutes to run; one to two more where the phantom must be made first. Profile
+# > **Time**: 45 minutes to read, 1 to 2 minutes to run; one more where the phantom must be made first. Profile
 # > `paper` takes hours on a GPU.
 # >
 # > **Data**: the phantom (synthetic patients); or a real data set that names its patients, such as CT-ICH. No masks

@@ -6,7 +6,7 @@
 # >
 # > **You need**: lesson 07 (a U-Net and its threshold) and lesson 12 (intervals by patient).
 # >
-# > **Time**: 40 minutes to read, 2 minutes to run; one more where the phantom must be made first. Profile `paper`
+# > **Time**: 40 minutes to read, 1 to 2 minutes to run; one more where the phantom must be made first. Profile `paper`
 # > takes the run of lesson 07, which takes hours.
 # >
 # > **Data**: the phantom (synthetic patients); or a real data set with masks. Real slices without masks are compared
