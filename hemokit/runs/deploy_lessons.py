@@ -99,16 +99,17 @@ def machine():
     return f"{platform.system()} {platform.machine()}, {cores()} cores"
 
 
-def speed_beside_paper(speed, where):
-    """A table of seconds a slice: renyard's phone, and what `time_forms` found on the machine `where`."""
+def speed_beside_paper(speed, where, *, seed=0):
+    """A table of seconds a slice: renyard's phone, and what `time_forms` found on the machine `where` with `seed`."""
     phone = {"run by": "Core ML", "s a slice": f"{PHONE_MS / 1000:.3f}", "on": "iPhone 6S", "who": "renyard"}
     here = [
         {"run by": form, "s a slice": f"{one.ms / 1000:.3f}", "on": where, "who": "here"}
         for form, one in speed.iterrows()
     ]
     table = pd.DataFrame([phone, *here]).set_index("who")
-    table["n"] = ["not stated", *["median, one at a time"] * len(here)]
-    return table.assign(data=["not stated", *["random pixels"] * len(here)])
+    for name, value in {"n": "median, one at a time", "data": "random pixels", "seed": seed}.items():
+        table[name] = ["not stated", *[value] * len(here)]
+    return table
 
 
 def dice_lost(maps, truth, rows, threshold, *, seed=0):

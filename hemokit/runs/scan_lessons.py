@@ -207,7 +207,8 @@ def gains(before, after, *, source, num_resamples=300, seed=0):
 
     Returns:
         DataFrame with name, metric ("AUROC" or "log loss", in which less is better and a gain counts as positive),
-        estimate, low, high (NaN without an interval), and `excludes zero`: "yes", "no" or "no interval".
+        estimate, low, high (NaN without an interval), `excludes zero`: "yes", "no" or "no interval"; n, patients, data,
+        split, seed.
     """
     rows, how = [], {"num_resamples": num_resamples, "seed": seed}
     for name, frame in after.items():
@@ -218,8 +219,8 @@ def gains(before, after, *, source, num_resamples=300, seed=0):
             said = "no interval" if np.isnan(one[1]) else "yes" if one[1] > 0 or one[2] < 0 else "no"
             rows.append((name, metric, *one, said))
     columns = ["name", "metric", "estimate", "low", "high", "excludes zero"]
-    told = pd.DataFrame(rows, columns=columns)
-    return told.assign(n=len(before), patients=before["patient_id"].nunique(), data=source, seed=seed)
+    told = pd.DataFrame(rows, columns=columns).assign(n=len(before), patients=before["patient_id"].nunique())
+    return told.assign(data=source, split=", ".join(sorted(before["split"].unique())), seed=seed)
 
 
 def _or_alone(compute):

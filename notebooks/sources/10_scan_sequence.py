@@ -2,7 +2,7 @@
 # # 10 Whole scans
 #
 # > **Goal**: go from a folder of DICOM files to a model of whole scans, as fahim did for Table I; find out what the
-# > neighbors of a slice add, with an interval by patient; and see what a wrong order of slices costs.
+# > neighbors of a slice add, with an interval by patient; and ask what a wrong order of slices costs.
 # >
 # > **You need**: lessons 00, 01, 03 and 06. It helps to know what a recurrent network is.
 # >
@@ -145,8 +145,9 @@ megabytes = {name: scan_lessons.megabytes(one) for name, one in sizes.items()}
 pd.DataFrame({"MB": megabytes}).round(1).assign(slices=len(store), data=data.dicom_source)
 
 # %% [markdown]
-# About half is left on the phantom. The account adds up: slices in = used + dropped, each with its reason, file by
-# file in `left_out.csv`. A damaged file must be counted, not crash the night's work, and not vanish either.
+# About half is left on the phantom. The account adds up: rows in = used + dropped, each with its reason, file by file
+# in `left_out.csv`. (There are more rows than files: the table of labels lists some slices twice, as the challenge's
+# does.) A damaged file must be counted, not crash the night's work, and not vanish either.
 #
 # Look at a scan before any model does: once in the order of file names, once as the store has it.
 
@@ -237,7 +238,8 @@ scan_lessons.judge_models(frames, source=source, seed=SEED)
 
 # %% [markdown]
 # The first surprise. Bleeding slices are seldom the lowest or the highest, so the place alone ranks **slices** well
-# above 0.5. Of two **scans** it knows nothing: each has a middle. (The AUROC of scans is that of their highest slice.)
+# above 0.5. Of two **scans** it knows nothing: each has a middle. (The AUROC of scans is that of their highest slice.
+# Here all scans of a fold get the same one, those of the other fold another: that alone moves the row off 0.5.)
 #
 # Read the slice model against that row, and not against 0.5. On the phantom in `quick`, with 30 patients to learn
 # from and half a minute of training, it does not reach it: an AUROC of 0.7 for slices, and of scans it knows no more
@@ -282,8 +284,8 @@ plt.show()
 # component. But fewer inputs mean fewer weights to learn from few scans.)
 #
 # ### Scans of different lengths
-# A batch is one array, but scans have 20 to 60 slices. The short ones are filled up with zeros, and a **mask** says
-# where: the LSTM skips them in both directions, and the loss gives them the weight 0.
+# A batch is one array, but one scan has more slices than the next (RSNA's 20 to 60). The short ones are filled up with
+# zeros, and a **mask** says where: the LSTM skips them in both directions, and the loss gives them the weight 0.
 
 # %%
 train = split[split["split"] == "train"].reset_index(drop=True)
@@ -376,9 +378,9 @@ plt.show()
 # positive), a "no" means that they are too few to tell, whatever the estimate. On the phantom in `quick`, with seed 0,
 # it is a "no" in both rows: the scans of 30 patients taught the LSTM nothing that these patients can show.
 #
-# The second surprise: the **mean of three**, which cannot learn anything, does gain, by intervals that exclude zero.
-# It takes off the sharpest errors, and no more: neighbors are no independent witnesses, as bone that was taken for
-# blood is on the next slice, too.
+# The second surprise: the **mean of three**, which cannot learn anything, does gain on slices, by intervals that
+# exclude zero. (Of scans it gains nothing: see the table above.) It takes off the sharpest errors, and no more:
+# neighbors are no independent witnesses, as bone that was taken for blood is on the next slice, too.
 #
 # Why did the LSTM not find at least that? A likely reason: it was taught with what the slice model says of slices
 # that it had **learned from**. Compare the losses in the log: the LSTM begins as the slice model itself, at a loss of
@@ -389,9 +391,17 @@ plt.show()
 #
 # The other two rows are controls. The **place alone**, which has not looked at a single pixel, gains more than all
 # others in AUROC, by knowing the height. The **wrong order** has the whole scan, but no neighbors. A gain shows
-# something about neighbors only where it leaves **both** behind, as a difference on the same patients, too:
-# `scan_lessons.gains(wrong, {"LSTM": whole}, source=source)`. Otherwise a pipeline that mixes up its slices would
-# pass the test. The mean of three does not leave the place behind.
+# something about neighbors only where it leaves **both** behind, as a difference on the same patients, too. Otherwise
+# a pipeline that mixes up its slices would pass the test. The mean of three does not leave the place behind. And what
+# does the wrong order cost the LSTM?
+
+# %%
+cost = scan_lessons.gains(wrong, {"the right order": whole}, source=source, seed=SEED)
+evaluation.show_report(cost, digits=4).set_index(["name", "metric"])
+
+# %% [markdown]
+# On the phantom in `quick` both intervals hold zero: these patients cannot show a cost, because there was next to no
+# gain to lose. So a mixed-up pipeline would have passed here, and nobody would know.
 #
 # With a slice model that sees blood, and thousands of scans, neighbors may well matter: one of the challenge's teams
 # went from a log loss of 0.067 to 0.060-0.065 by an LSTM.
@@ -442,7 +452,7 @@ scan_lessons.judge_cuts(table, likes, judged, source=source, seed=SEED)
 # %% [markdown]
 # By slice, a picture's neighbors in the scan are among those to compare with: the model knows the patient, not the
 # blood. By scan it is better hidden. Whoever has one scan is cut honestly, whoever has two is recognized in the other
-# one. The more follow-ups, the better the score, and it is worth nothing for a new patient. Only the cut by patient
+# one. That makes a better score, and one that is worth nothing for a new patient. Only the cut by patient
 # says what will happen on the next one. (Where your data have one scan a patient, the last two rows of each block
 # agree up to the draw, or are left out.)
 #

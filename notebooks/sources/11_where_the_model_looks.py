@@ -6,8 +6,8 @@
 # >
 # > **You need**: lessons 00 to 03, 06 and 07. What a gradient is helps.
 # >
-# > **Time**: 40 minutes to read, 1 to 2 minutes to run; one more where the phantom must be made first. Profile `paper` takes
-# > hours on a GPU.
+# > **Time**: 40 minutes to read, 1 to 2 minutes to run; one more where the phantom must be made first. Profile `paper`
+# > takes hours on a GPU.
 # >
 # > **Data**: the phantom (synthetic patients); or a real data set that names its patients, such as CT-ICH. Labels are
 # > enough: where there are no masks, what needs them is done on the phantom, and says so.
