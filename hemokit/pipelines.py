@@ -17,7 +17,7 @@ from hemokit.processes import cores
 from hemokit.scan_batches import ScanBatches
 from hemokit.sequence_batches import SequenceBatches
 
-PREFETCHED = 4  # batches that wait while the model trains
+MADE_AT_ONCE, WAITING = 8, 4  # batches: at most so many are made at once, and so many more wait, while the model trains
 
 
 def slice_pipeline(
@@ -142,13 +142,13 @@ def pipeline_of(batches):
 
     # The epoch travels with each index, so that what is prefetched is right however late it is used.
     start = tf.data.Dataset.range(1).map(lambda _: tf.numpy_function(lambda: _next_epoch(batches), [], tf.int64))
-    dataset = start.flat_map(indices).map(load, num_parallel_calls=cores(), deterministic=True)
+    dataset = start.flat_map(indices).map(load, num_parallel_calls=min(cores(), MADE_AT_ONCE), deterministic=True)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(len(batches)))
-    return dataset.prefetch(PREFETCHED).with_options(_untuned())
+    return dataset.prefetch(WAITING).with_options(_untuned())
 
 
 def _untuned():
-    """No autotuning: the end of an iteration waited for its thread, for seconds in one epoch of ten (TF 2.21)."""
+    """No autotuning: the end of an iteration may wait for its thread, up to five seconds (seen with TF 2.21)."""
     options = tf.data.Options()
     options.autotune.enabled = False
     return options

@@ -1,5 +1,9 @@
 """Every format against Keras: the same probabilities to a stated tolerance, on noise and on real slices."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -128,3 +132,41 @@ def test_coreml(model, tmp_path):
     assert folder_sha256(path) != before and (tmp_path / "m.mlpackage.json").is_file()
     with pytest.raises(HemokitError, match="is there already"):
         export_coreml(model, path)
+
+
+@pytest.mark.parametrize("kind", ["random layers", "dict output", "statistics"])
+def test_kinds_of_networks_convert(kind, tmp_path):
+    """LiteRT holds networks with random layers, with an output in a dict, and with statistics that are no weights."""
+    import keras
+    from keras import layers
+
+    image = keras.Input((8, 8, 1))
+    between = {
+        "random layers": layers.Dropout(0.5)(layers.RandomFlip()(image)),
+        "dict output": image,
+        "statistics": layers.Normalization(mean=0.4, variance=0.1)(layers.BatchNormalization()(image)),
+    }[kind]
+    output = layers.Conv2D(1, 3, padding="same", activation="sigmoid")(between)
+    network = keras.Model(image, {"mask": output} if kind == "dict output" else output)
+    images = np.random.default_rng(0).random((2, 8, 8, 1), np.float32)
+    path = export_model(network, tmp_path / "one.tflite", format="litert", card={"threshold": 0.5})
+    expected = keras.tree.flatten(network(images, training=False))[0]
+    np.testing.assert_allclose(load_exported(path).probabilities(images), expected, atol=1e-5)
+
+
+def test_litert_on_another_backend(tmp_path):
+    """A network that JAX computes is written too, if TensorFlow is there to convert it."""
+    pytest.importorskip("jax", reason="JAX is not installed")
+    code = f"""
+import keras, numpy as np
+from hemokit.export import export_model, load_exported
+from hemokit.models.unet import unet
+model, images = unet((8, 8, 1), filters=(2, 3)), np.random.default_rng(0).random((2, 8, 8, 1), np.float32)
+path = export_model(model, {str(tmp_path / "one.tflite")!r}, format="litert", card={{"threshold": 0.5}})
+np.testing.assert_allclose(load_exported(path).probabilities(images), model(images), atol=1e-5)
+print(keras.backend.backend())
+"""
+    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.endswith("jax\n")

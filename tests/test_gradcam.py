@@ -63,8 +63,10 @@ def test_maps_of_a_batch(layer):
     together = gradcam_batch(model, images, label=0, layer=layer)
     assert np.max(together) == 1 and together.dtype == np.float32
     np.testing.assert_allclose(together, alone, atol=1e-5)
-    with pytest.raises(HemokitError, match=r"no image of the shape \(8, 12, 1\)"):
-        gradcam_batch(model, images[:0], label=0)
+    for wrong, came in ((images[:0], r"no image of the shape \(8, 12, 1\)"), (None, r"no image of the shape \(\)"),
+                        ([images[0], images[1][:4]], "images that make no array")):  # fmt: skip
+        with pytest.raises(HemokitError, match=came):
+            gradcam_batch(model, wrong, label=0)
 
 
 @pytest.mark.parametrize("end", [layers.Softmax(), layers.Activation("softmax"), keras.ops.softmax, keras.ops.sigmoid])

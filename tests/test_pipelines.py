@@ -104,7 +104,7 @@ def test_keras_trains_on_it(table):
 
 
 def test_nothing_is_tuned(table):
-    """TensorFlow's autotuning is off, whose thread an iteration's end waited for, seconds in one epoch of ten."""
+    """TensorFlow's autotuning is off, whose thread an iteration's end may wait for."""
     pipeline = slice_pipeline(table, target="mask", image_size=16, batch_size=3)
     assert pipeline.options().autotune.enabled is False and pipeline.take(1).options().autotune.enabled is False
 

@@ -7,6 +7,7 @@ import pytest
 from hemokit.checks import HemokitError
 from hemokit.datasets import open_dataset
 from hemokit.datasets.phantom import write_phantom
+from hemokit.gradcam import gradcam
 from hemokit.labels import LABELS
 from hemokit.models.transfer import plain_cnn
 from hemokit.predictions import build_label_predictions
@@ -17,7 +18,7 @@ from hemokit.runs.looking import (
     choose_tables,
     edge_maps,
     equal_parts,
-    features_and_gradients,
+    gradients_of_labels,
     head_maps,
     label_report,
     maps_of,
@@ -48,20 +49,24 @@ def test_slices_with_and_without_masks(table):
     assert (images == bare).all() and none == [None] * 3
 
 
-def test_maps_of_several_images():
-    """One map an image."""
+def test_maps_of_several_images(monkeypatch):
+    """One map an image, however many at once."""
+    monkeypatch.setattr("hemokit.runs.looking.MAPS_AT_ONCE", 2)
     keras.utils.set_random_seed(0)
     model = plain_cnn((16, 16, 1), num_classes=6, multi_label=True, filters=(4,))
-    maps = maps_of(model, np.random.default_rng(0).random((3, 16, 16, 1)), "any", "block1_conv2")
-    assert maps.shape == (3, 16, 16) and maps.dtype == np.float32
+    images = np.random.default_rng(0).random((5, 16, 16, 1))
+    maps = maps_of(model, images, "any", "block1_conv2")
+    assert maps.dtype == np.float32
+    alone = [gradcam(model, image, label="any", layer="block1_conv2") for image in images]
+    np.testing.assert_allclose(maps, alone, atol=1e-5)
 
 
-def test_features_and_gradients_make_the_map():
+def test_gradients_of_labels_make_the_map():
     """Weighted by the mean gradient, cut at zero, enlarged: the map of gradcam."""
     keras.utils.set_random_seed(0)
     model = plain_cnn((16, 16, 1), num_classes=6, multi_label=True, filters=(4,))
     image = np.random.default_rng(0).random((16, 16, 1)).astype(np.float32)
-    features, gradients = features_and_gradients(model, image, "block1_conv2")
+    features, gradients = gradients_of_labels(model, image, "block1_conv2")
     assert features.shape == (16, 16, 4) and gradients.shape == (6, 16, 16, 4)
     for number, gradient in enumerate(gradients):
         heat = np.maximum(features @ gradient.mean(axis=(0, 1)), 0)

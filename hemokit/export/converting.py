@@ -92,12 +92,7 @@ def _litert_bytes(model, precision, calibration):
     with tempfile.TemporaryDirectory() as folder, converting("litert"):
         import tensorflow as tf
 
-        # Not `model.export`: it traces the model for purposes that a converter does not have, and takes twice as long.
-        one = tf.TensorSpec((1, *model.input_shape[1:]), tf.float32, name="image")
-        called = tf.function(lambda image: {"output_0": model(image, training=False)}, input_signature=[one])
-        saved = tf.Module()
-        saved.weights = [variable.value for variable in model.variables]
-        tf.saved_model.save(saved, folder, signatures=called.get_concrete_function())
+        _save_for_converter(model, folder, tf.TensorSpec((1, *model.input_shape[1:]), tf.float32, name="image"))
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         if precision != "float32":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -110,6 +105,24 @@ def _litert_bytes(model, precision, calibration):
                 tf.lite.OpsSet.TFLITE_BUILTINS,  # for what has no int8 kernel
             ]
         return converter.convert()
+
+
+def _save_for_converter(model, folder, image):
+    """Write a SavedModel of one image, on TensorFlow without `model.export`: that traces the model for purposes which a
+    converter does not have, and takes twice as long."""
+    import keras
+    import tensorflow as tf
+
+    if keras.backend.backend() != "tensorflow":
+        return model.export(folder, format="tf_saved_model", verbose=False, input_signature=[image])
+
+    def answer(image):
+        return {"output_0": keras.tree.flatten(model(image, training=False))[0]}
+
+    signature = tf.function(answer, input_signature=[image]).get_concrete_function()
+    saved = tf.Module()
+    saved.weights = list(signature.graph.variables)
+    return tf.saved_model.save(saved, folder, signatures=signature)
 
 
 _WRITERS = {"keras": _keras_bytes, "litert": _litert_bytes, "onnx": _onnx_bytes}

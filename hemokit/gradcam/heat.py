@@ -49,14 +49,15 @@ def gradcam(model, image, *, label, layer=None, names=None):
     Source:
         Selvaraju et al. 2017, Grad-CAM; see the top of this module.
     """
-    return gradcam_batch(model, np.asarray(image)[None], label=label, layer=layer, names=names)[0]
+    image = np.asarray(image)
+    return gradcam_batch(model, image[None] if image.ndim else image, label=label, layer=layer, names=names)[0]
 
 
 def gradcam_batch(model, images, *, label, layer=None, names=None):
     """The maps of several images by one gradient, which takes a fraction of the time that each by itself does.
 
     Args:
-        model, label, layer, names: as `gradcam`.
+        model, label, layer, names: as `gradcam`; what the model says of an image must not depend on the others.
         images: an array (images, ...) of what `gradcam` takes. All are held in memory with the layer's features.
 
     Returns:
@@ -70,7 +71,8 @@ def gradcam_batch(model, images, *, label, layer=None, names=None):
     place = place_named(with_sizes(model, batch, places), layer, is_classifier=len(model.outputs[0].shape) == 2)
     features, gradients = features_and_gradients(model, batch, place, number)
     weights = gradients.mean(axis=tuple(range(1, gradients.ndim - 1)))  # (images, features)
-    evidence = np.maximum(np.einsum("n...k,nk->n...", features, weights), 0)  # (images, positions...)
+    weights = weights.reshape(len(weights), *(1,) * (features.ndim - 3), -1, 1)
+    evidence = np.maximum((features @ weights)[..., 0], 0)  # (images, positions...)
     if not np.isfinite(evidence).all():
         came = f"features or gradients of layer {place.layer.name!r} for label {label!r} are not finite"
         raise problem(came, "finite numbers", "Look at the model's weights: did its training diverge?")
@@ -90,14 +92,20 @@ def spatial_layers(model):
 
 def _checked_batch(model, images):
     """The images as a float32 batch, as the model takes it."""
-    wanted, images = tuple(model.inputs[0].shape[1:]), np.asarray(images)
+    wanted = tuple(model.inputs[0].shape[1:])
+    try:
+        images = np.asarray(images)
+    except ValueError as error:  # images of several sizes in a list
+        came, remedy = f"images that make no array ({error})", "Give images of one size."
+        raise problem(came, f"an array of images of the shape {wanted}", remedy) from error
     if images.ndim == len(wanted) and wanted[-1] == 1:
         images = images[..., None]
     sizes = images.shape[1:]
     fits = len(sizes) == len(wanted) and all(size in (None, own) for own, size in zip(sizes, wanted, strict=True))
     if not fits or not len(images) or images.dtype.kind not in "buif":
-        came = f"{'an image' if len(images) else 'no image'} of the shape {sizes}, {images.dtype}"
-        raise problem(came, f"numbers of the shape {wanted}", "Give images as the model was trained on.")
+        came = f"{'an image' if images.ndim and len(images) else 'no image'} of the shape {sizes}, {images.dtype}"
+        remedy = "Give one image as the model was trained on to gradcam, an array of such images to gradcam_batch."
+        raise problem(came, f"numbers of the shape {wanted}", remedy)
     if not np.isfinite(images).all():
         raise problem("the image holds values that are not finite", "finite numbers", "Look at how it was read.")
     return images.astype(np.float32)

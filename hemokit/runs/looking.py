@@ -162,7 +162,7 @@ def maps_of(model, images, label, layer=None):
     return np.concatenate([gradcam_batch(model, part, label=label, layer=layer) for part in parts])
 
 
-def features_and_gradients(model, image, layer):
+def gradients_of_labels(model, image, layer):
     """The features of a layer for one image, and the gradient of every label's logit with respect to them.
 
     Args:

@@ -29,10 +29,13 @@ def fit_dense(
         function: features (rows, features) -> probabilities float32 (rows, num_classes).
 
     Raises:
-        HemokitError: arrays of different lengths, or of none; a loss that is not finite.
+        HemokitError: arrays of different lengths, or of none; validation data with weights; a loss that is not finite.
     """
     batches = ArrayBatches(train, batch_size=batch_size, seed=seed, training=True)
-    features, classes = ArrayBatches(validation, batch_size=len(validation[0]))[0]
+    if len(validation) != 2:
+        came = f"validation data of {len(validation)} arrays"
+        raise problem(came, "(features, classes)", "Leave weights out: validation rows count alike.")
+    features, classes = ArrayBatches(validation, batch_size=max(1, len(validation[0])))[0]
     begin = keras.initializers.GlorotUniform(seed=seed)
     layers = keras.Input(train[0].shape[1:]), keras.layers.Dense(num_classes, "softmax", kernel_initializer=begin)
     head = keras.Sequential(layers)
@@ -40,9 +43,9 @@ def fit_dense(
     lowest, best, weights = np.inf, 0, head.get_weights()
     for epoch in range(epochs):
         batches.epoch = epoch
-        for number in range(len(batches)):  # `fit` takes longer to begin and to end an epoch than the epoch takes
+        for number in range(len(batches)):  # of a few hundred rows `fit` takes longer to begin and end an epoch
             head.train_on_batch(*batches[number])
-        loss = float(keras.ops.mean(keras.losses.get(LOSS)(classes, head(features))))
+        loss = _loss(classes, head(features))
         if not np.isfinite(loss):
             remedy = "Look for such values among the features, or lower the learning rate."
             raise problem(f"the validation loss of epoch {epoch + 1} is {loss}", "a finite number", remedy)
@@ -52,3 +55,8 @@ def fit_dense(
             break
     head.set_weights(weights)
     return lambda features: keras.ops.convert_to_numpy(head(features))  # called as it is: nothing to compile
+
+
+def _loss(classes, probabilities):
+    """The mean cross-entropy, a float."""
+    return float(keras.ops.mean(keras.losses.get(LOSS)(classes, probabilities)))

@@ -150,7 +150,7 @@ print(f"slice {surest.index[0]}, split {surest['split'].iloc[0]}: {images.shape}
 # inside of another model, so `looking` fetches them; `hemokit/gradcam/gradients.py` is short.)
 
 # %%
-features, gradients = looking.features_and_gradients(model, images[0], LAYERS[-1])
+features, gradients = looking.gradients_of_labels(model, images[0], LAYERS[-1])
 gradient = gradients[LABELS.index("any")]
 print(f"{LAYERS[-1]}: features {features.shape}, gradients {gradients.shape}")
 

@@ -345,8 +345,8 @@ lost.assign(n=n, threshold=round(threshold, 3), data=source, split="test", seed=
 
 # %%
 # alt: For one test slice: the scan with its true outline, and for each int8 file a map of its probability minus that of
-# alt: Keras, from -0.1 to 0.1. The first map is even but for specks along the rims of the bleeds; where calibration was on
-# alt: black images, whole bleeds lie at the lower end of the scale or beyond.
+# alt: Keras, from -0.1 to 0.1. The first map is even but for specks along the rims of the bleeds; where calibration was
+# alt: on black images, whole bleeds lie at the lower end of the scale or beyond.
 shown = {
     form: one[largest] - maps["Keras"][largest] for form, one in maps.items() if "int8" in form
 }
@@ -363,10 +363,10 @@ fig.suptitle(f"What int8 changes on one test slice, window 40/120 HU, {source}")
 plt.show()
 
 # %% [markdown]
-# Along the rims of the bleeds, where probabilities lie between 0 and 1, and hardly anywhere else: so what int8 costs is paid by the pixels that
-# count. And the threshold, too, was chosen for Keras' probabilities. An int8 output knows 256 of them, in steps of
-# 0.004: a threshold of 0.99 lies two steps below the top. For a format that moves probabilities choose it anew, on
-# validation patients, and write it into that file's card.
+# Along the rims of the bleeds, where probabilities lie between 0 and 1, and hardly anywhere else: so what int8 costs is
+# paid by the pixels that count. And the threshold, too, was chosen for Keras' probabilities. An int8 output knows 256
+# of them, in steps of 0.004: a threshold of 0.99 lies two steps below the top. For a format that moves probabilities
+# choose it anew, on validation patients, and write it into that file's card.
 #
 # ## 5 The card, and one byte
 # What does a card say?
