@@ -177,6 +177,8 @@ def test_a_card_becomes_what_the_page_says():
     model = of_exported(Fake(), "a.onnx")
     assert model.windows == (BRAIN_WIDE,) and model.threshold == 0.25 and model.makes_masks
     assert any("never saw a patient" in one for one in model.about)
+    assert model.caveats == ("The model never saw a patient: on real scans it may be wrong everywhere.",)
+    assert of_exported(Fake(trained_on="real scans"), "a.onnx").caveats == ()
     unknown = of_exported(Fake(channels=(), threshold=None), "a.onnx")
     assert unknown.windows == (None,) and "0.5 stands in" in " ".join(unknown.about)
 
@@ -185,6 +187,8 @@ def test_models_that_the_page_cannot_show_are_refused():
     """Several masks, an image that is no square, a Keras model."""
     with pytest.raises(HemokitError, match="a.keras: a Keras model, but expected an .onnx or .tflite file"):
         open_model("a.keras")
+    with pytest.raises(HemokitError, match="a.onnx: there is no such file or folder"):
+        open_model("a.onnx")
     with pytest.raises(HemokitError, match="one mask"):
         of_exported(Fake(shapes=((32, 32, 1), (32, 32, 5)), outputs=tuple("abcde")), "a.onnx")
     with pytest.raises(HemokitError, match="a square"):

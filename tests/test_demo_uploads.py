@@ -87,8 +87,17 @@ def test_uneven_gaps_and_other_files_are_said():
     """No volume where the gaps differ, with no number of the patient in the sentence; a left-out file is counted."""
     upload = read_upload("a.zip", zipped({**series((0, 5, 20)), "DICOMDIR": b"text"}))
     assert upload.spacing_mm[0] is None
-    assert upload.notes[0] == "1 file in the zip left out: no DICOM."
+    assert upload.notes[0] == "1 file in the zip left out: no DICOM slice."
     assert "No volume" in upload.notes[1] and "1.2.3" not in upload.notes[1]
+
+
+def test_the_index_of_a_disc_is_no_slice():
+    """A DICOMDIR beside a series is left out; what holds no image says so."""
+    index = dicom_bytes(dicom(np.random.default_rng(0), **dict.fromkeys(("Rows", "Columns", "SamplesPerPixel"))))
+    upload = read_upload("disc.zip", zipped({**series(), "DICOMDIR": index}))
+    assert len(upload.values) == 3 and upload.notes == ("1 file in the zip left out: no DICOM slice.",)
+    with pytest.raises(HemokitError, match="plan.dcm: it holds no image, but expected a CT slice"):
+        read_upload("plan.dcm", index)
 
 
 @pytest.mark.parametrize("axes", [[1, 0, 0, 0, 0, -1], [0, 1, 0, 0, 0, -1], [-1, 0, 0, 0, 1, 0]])
@@ -115,7 +124,7 @@ def test_slices_of_several_sizes_are_refused_before_they_are_unpacked(monkeypatc
 
 def test_the_directory_of_a_zip_is_counted_before_it_is_parsed():
     """1001 entries are refused by their number, whatever else is wrong with the zip; 1000 are looked at."""
-    with pytest.raises(HemokitError, match="the zip holds more"):
+    with pytest.raises(HemokitError, match="the zip holds too much"):
         read_upload("a.zip", b"PK\x03\x04" + b"PK\x01\x02" * 1001)
     with pytest.raises(HemokitError, match="unpacking the zip failed"):
         read_upload("a.zip", b"PK\x03\x04" + b"PK\x01\x02" * 1000)
@@ -127,9 +136,9 @@ def test_zips_of_nothing_damage_and_bombs_are_refused():
         read_upload("a.zip", zipped({"a.txt": b"text"}))
     with pytest.raises(HemokitError, match="unpacking the zip failed"):
         read_upload("a.zip", zipped(series())[:-40])
-    with pytest.raises(HemokitError, match="the zip holds more"):
+    with pytest.raises(HemokitError, match="the zip holds too much"):
         read_upload("a.zip", zipped({"a": bytes(2**27), "b": b"1"}))
-    with pytest.raises(HemokitError, match="the zip holds more"):
+    with pytest.raises(HemokitError, match="the zip holds too much"):
         read_upload("a.zip", zipped({str(number): b"" for number in range(1001)}))
 
 

@@ -387,6 +387,25 @@ def test_folder_counts_everything(tmp_path):
     assert (tmp_path / "out" / "README.txt").read_text().startswith("Education only, not a medical device.")
 
 
+def test_names_of_dicom_files_count(tmp_path):
+    """A .dcm that is none is refused with its name, an index of a disc is another kind of file."""
+    Image.fromarray(np.full((8, 9), 200, np.uint8)).save(tmp_path / "a.png")
+    (tmp_path / "a.dcm").write_bytes(b"text")
+    (tmp_path / "DICOMDIR").write_bytes(dicom_bytes(dicom(np.random.default_rng(0))))
+    result = predict_files(model(), tmp_path, tmp_path / "out")
+    assert [one.file for one in result.refused] == ["a.dcm"] and result.others == 1
+    assert "a.dcm: " in result.refused[0].reason
+
+
+def test_a_model_of_the_phantom_says_so(tmp_path):
+    """In README.txt, where the masks are; other models do not."""
+    Image.fromarray(np.full((8, 9), 200, np.uint8)).save(tmp_path / "a.png")
+    caveat = "The model never saw a patient: on real scans it may be wrong everywhere."
+    for trained_on, told in (("a synthetic phantom", True), ("real scans", False)):
+        predict_files(model(trained_on=trained_on), tmp_path / "a.png", tmp_path / trained_on)
+        assert (caveat in (tmp_path / trained_on / "README.txt").read_text()) == told
+
+
 def test_own_results_are_no_scans(tmp_path):
     """Masks that an earlier call wrote into the folder are other files; pictures in a folder "masks" of one's own are
     pictures."""

@@ -12,6 +12,7 @@ from hemokit.apply.inputs import MASK_FOLDER, SCANS, SLICES, Refused, find_sourc
 from hemokit.apply.outputs import write_masks
 from hemokit.apply.windowing import check_seen, how_read, outputs_of, windows_of
 from hemokit.checks import HemokitError, counted, problem
+from hemokit.export.cards import caveats
 from hemokit.files import write_whole_folder
 from hemokit.predictions import NOTICE, slice_scores
 from hemokit.progress import progress_bar
@@ -173,6 +174,7 @@ def lines_of(result, card, threshold):
     lines = [
         f"{NOTICE[0].upper()}{NOTICE[1:]}.",
         f"Model: {card.name} ({card.format}, {card.precision}), trained on {card.trained_on or 'unknown data'}.",
+        *caveats(card),
         f"{resized}.{_thresholds_told(card, threshold)}",
         f"Used: {counted(len(result.scans), 'scan')} with {counted(len(result.slices), 'slice')}; "
         f"refused: {counted(len(result.refused), 'file')}; other kinds of file, not looked at: {result.others}.",

@@ -1,8 +1,8 @@
 """Files of a user as scans: a picture, a NIfTI volume, the DICOM slices of one series; from a file or a folder.
 
-What is in a folder is found by name (.jpg, .jpeg, .png, .nii, .nii.gz) and, for DICOM, by the "DICM" after the first
-128 bytes. Every file is in a scan, or refused with its reason, or counted as another kind of file; so are masks, which
-are no slices: those beside the slices of CT-ICH (*_HGE_Seg.jpg), and those of our own results that lie in the folder.
+What is in a folder is found by name (.jpg, .jpeg, .png, .nii, .nii.gz, .dcm) and, for DICOM, also by the "DICM" after
+the first 128 bytes. Every file is in a scan, or refused with its reason, or counted as another kind of file; so are
+masks, which are no slices: those beside the slices of CT-ICH (*_HGE_Seg.jpg), and those of our own results.
 """
 
 from pathlib import Path
@@ -20,6 +20,7 @@ from hemokit.formats.nifti_geometry import to_view
 from hemokit.formats.nifti_values import to_hounsfield
 
 PICTURES, VOLUMES, MASKS = (".jpg", ".jpeg", ".png"), (".nii", ".nii.gz"), ("_hge_seg.jpg",)
+DICOM_NAMES, DICOM_INDEX = (".dcm", ".dicom", ".ima"), "dicomdir"
 SLICES, SCANS, MASK_FOLDER = "slices.csv", "scans.csv", "masks"  # what a folder of our own results holds
 KINDS = "a JPG, PNG, NIfTI (.nii, .nii.gz) or DICOM file"
 GRAY_TOLERANCE = 2  # how far the channels of a gray picture that was saved in color may be apart, of 255
@@ -117,19 +118,19 @@ def read_scan(source):
 
 
 def kind_of(file):
-    """What a file is by its name: "picture", "nifti", "dicom", or None; the content is not checked.
+    """What a file is: "picture", "nifti", "dicom", or None (a DICOMDIR, too, has no slice); the content is not checked.
 
     HemokitError for a file that cannot be opened.
     """
     name = file.name.lower()
-    if name.endswith(MASKS):
+    if name.endswith(MASKS) or name == DICOM_INDEX:
         return None
     if name.endswith(PICTURES):
         return "picture"
     if name.endswith(VOLUMES):
         return "nifti"
     with library_errors(file, "opening the file"), open(file, "rb") as stream:
-        return "dicom" if stream.read(132)[128:] == b"DICM" else None
+        return "dicom" if name.endswith(DICOM_NAMES) or stream.read(132)[128:] == b"DICM" else None
 
 
 def _mask_folders(files):

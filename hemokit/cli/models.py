@@ -92,7 +92,8 @@ def predict(
 ):
     """Predict every slice of a data set, or of a JPG, PNG, NIfTI or DICOM file, or of a folder of such files.
 
-    MODEL is the folder of hemokit train, or a .keras, .tflite or .onnx file of hemokit export with its card.
+    MODEL is the folder of hemokit train, or a .keras, .tflite or .onnx file of hemokit export with its card; or demo,
+    the small model of hemokit demo, which learned on the synthetic phantom alone.
 
     For a data set it writes predictions.csv, histograms.npz and judging.json, for hemokit evaluate. The folder must
     show the windows that the model was trained with. A JPG shows only the one it was saved through (CT-ICH brain:
@@ -102,9 +103,9 @@ def predict(
     'hemokit[seg]'), slices.csv, and scans.csv with volumes in mL, "unknown" where the file has no spacing. A JPG or PNG
     is taken for a render of the model's window. For education only, not a medical device.
     """
-    from hemokit.runs.applied import check_there, is_dataset
+    from hemokit.runs.applied import is_dataset, model_path
 
-    check_there(model)
+    model = model_path(model)
     if threshold is not None and not 0 <= threshold <= 1:
         raise typer.BadParameter(f"{threshold:g} came, but expected a number from 0 to 1.", param_hint="'--threshold'")
     if is_dataset(root) or (root.is_dir() and not _has_files(root)):

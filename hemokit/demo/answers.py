@@ -58,7 +58,7 @@ def answer(model, upload):
         if maps is not None:
             maps[number] = in_steps(one)
         outputs.append(one if maps is None else [one.max()])
-    notes = (*upload.notes, *_about_windows(model, upload))
+    notes = (*model.caveats, *upload.notes, *_about_windows(model, upload))
     return Answer(_pictures(model, upload), maps, np.array(outputs, float), upload.spacing_mm, notes)
 
 

@@ -87,8 +87,8 @@ def _add_facts(app, model, max_bytes):
     @app.get("/api/model")
     def facts():
         return jsonify(
-            title=model.title, about=list(model.about), notice=NOTICE, threshold=model.threshold,
-            labels=list(model.labels), masks=model.makes_masks, image_size=model.image_size,
+            title=model.title, about=list(model.about), caveats=list(model.caveats), notice=NOTICE,
+            threshold=model.threshold, labels=list(model.labels), masks=model.makes_masks, image_size=model.image_size,
             channels=len(model.windows), heat=model.heat_words, max_bytes=max_bytes, sha256=model.sha256,
             browser=runtime.why_not(model), window=model.window_words,
             examples=[{"name": name, "title": one.title} for name, one in EXAMPLES.items()],

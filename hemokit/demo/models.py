@@ -13,7 +13,8 @@ from typing import NamedTuple
 from hemokit.apply.windowing import shown, windows_of
 from hemokit.checks import problem
 from hemokit.export import load_exported
-from hemokit.export.cards import SUFFIXES
+from hemokit.export.cards import SUFFIXES, caveats
+from hemokit.runs.applied import check_there
 
 SHIPPED = Path(__file__).parent / "model" / "phantom_unet.onnx"
 GRADCAM = "Grad-CAM: which regions speak for the hemorrhage, by the model's gradients."
@@ -38,6 +39,7 @@ class Model(NamedTuple):
         makes_masks: False for a model that gives one number a label.
         sha256: of the file.
         gradcam: function image -> heat (size, size) in [0, 1], or None.
+        caveats: sentences that stand beside every answer.
     """
 
     probabilities: Callable
@@ -52,6 +54,7 @@ class Model(NamedTuple):
     makes_masks: bool
     sha256: str
     gradcam: Callable | None = None
+    caveats: tuple = ()
 
     @property
     def heat_words(self):
@@ -76,6 +79,7 @@ def open_model(path=None):
     if path.suffix.lower() == SUFFIXES["keras"]:  # it would be called by many threads, and Keras starts slowly
         remedy = "Export its run: hemokit export RUN --format onnx."
         raise problem("a Keras model", "an .onnx or .tflite file, or the folder of a run", remedy, file=path)
+    check_there(path)
     if path.is_dir():
         return of_exported(*_exported_run(path), gradcam=_gradcam_of(path))
     return of_exported(load_exported(path, num_threads=1), path)
@@ -94,6 +98,7 @@ def of_exported(exported, path, *, gradcam=None):
     return Model(
         exported.probabilities, Path(path), card.name, _about(card), height, windows_of(card), shown(card),
         0.5 if card.threshold is None else card.threshold, tuple(card.outputs), makes_masks, card.sha256, gradcam,
+        caveats(card),
     )  # fmt: skip
 
 
@@ -110,9 +115,7 @@ def _about(card):
     said += [
         _score(row) for row in card.scores if row.get("metric") == "dice" and isinstance(row.get("estimate"), Real)
     ][:1]
-    if "phantom" in f"{card.trained_on} {card.data}".lower():
-        said.append("It never saw a patient: on real scans it may be wrong everywhere.")
-    return tuple(said)
+    return (*said, *caveats(card))
 
 
 def _score(row):

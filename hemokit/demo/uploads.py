@@ -5,8 +5,9 @@ Nothing here touches the disk, and no name, number or date of a patient is kept 
 
 import io
 import zipfile
+from pathlib import PurePosixPath
 
-from hemokit.apply.inputs import PICTURES, VOLUMES, Source, read_scan
+from hemokit.apply.inputs import DICOM_INDEX, PICTURES, VOLUMES, Source, read_scan
 from hemokit.checks import counted, problem
 from hemokit.formats.bounded import InMemory, library_errors
 from hemokit.formats.dicom_files import read_dicom_header
@@ -62,16 +63,21 @@ def _unzipped(file):
         if any(entry.flag_bits & 1 for entry in entries):
             raise problem("the zip is encrypted", "one without a password", "Zip it again without one.", file=file)
         found = [InMemory(f"{file.name}/{one.filename}", _unpacked(packed, one, file)) for one in entries]
-    slices = tuple(one for one in found if one.data[128:132] == b"DICM")
+    slices = tuple(one for one in found if one.data[128:132] == b"DICM" and not _is_index(one))
     if not slices:
         raise problem("the zip holds no DICOM file", "a DICOM series", "Zip the files of one series.", file=file)
     others = len(found) - len(slices)
-    return slices, (f"{counted(others, 'file')} in the zip left out: no DICOM.",) if others else ()
+    return slices, (f"{counted(others, 'file')} in the zip left out: no DICOM slice.",) if others else ()
+
+
+def _is_index(file):
+    """Whether it is the DICOMDIR of a disc, which lists files and holds no slice."""
+    return PurePosixPath(file.name).name.lower() == DICOM_INDEX
 
 
 def _too_many(file):
     expected = f"at most {MAX_FILES} files and {MAX_UNPACKED:,} bytes"
-    return problem("the zip holds more", expected, "Zip one series alone.", file=file)
+    return problem("the zip holds too much", expected, "Zip one series alone.", file=file)
 
 
 def _unpacked(packed, entry, file):

@@ -59,6 +59,12 @@ OWN = ("format", "precision", "input_shape", "output_shape", "sha256", "size_byt
 TOLD = tuple(name for name in Card._fields if name not in OWN)  # what whoever exports may say
 
 
+def caveats(card):
+    """What must be read beside whatever the model says: tuple of sentences."""
+    learned_from_phantom = "phantom" in f"{card.trained_on} {card.data}".lower()
+    return ("The model never saw a patient: on real scans it may be wrong everywhere.",) * learned_from_phantom
+
+
 def card_path(path):
     """Where the card of an exported file stands: the file's name and .json."""
     path = Path(path)

@@ -165,6 +165,8 @@ def _check(dataset, syntax, path):
     """The facts of a slice whose layout is one that is read here."""
     # pydicom warns of values that break a rule of the standard; those in use are all judged, by name.
     with caught_warnings("pydicom"):
+        if "Rows" not in dataset and "SamplesPerPixel" not in dataset:
+            raise problem("it holds no image", "a CT slice", "Leave the file out.", file=path)
         check_layout(dataset, path, max_pixels=MAX_PIXELS if syntax in _UNCOMPRESSED else _MAX_PACKED_PIXELS)
         return read_facts(dataset, path)
 

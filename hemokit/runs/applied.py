@@ -17,10 +17,9 @@ def open_model(path):
     Raises:
         HemokitError: as `load_exported` and `read_run`; no such path.
     """
-    path = Path(path)
+    path = model_path(path)
     if path.is_file():
         return load_exported(path)
-    check_there(path)
     from hemokit.runs.exporting import card_of  # brings Keras, which an exported file does not need
     from hemokit.runs.prediction import load_run, read_run
     from hemokit.training.checkpoints import BEST
@@ -34,6 +33,15 @@ def open_model(path):
         **dict(zip(("input_shape", "output_shape"), shapes, strict=True)), **told,
     )  # fmt: skip
     return Exported(card, model.predict_on_batch)
+
+
+def model_path(path):
+    """The path of a model that is there; "demo" is the small one that comes with the package."""
+    from hemokit.demo.models import SHIPPED
+
+    path = SHIPPED if str(path) == "demo" and not Path(path).exists() else Path(path)
+    check_there(path)
+    return path
 
 
 def check_there(path):

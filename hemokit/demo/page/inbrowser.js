@@ -33,6 +33,7 @@ export async function lookInBrowser(blob, name, model) {
     slices: 1, width, height, maps: true, first: 0, labels: model.labels, spacing_mm: [null, null, null],
     outputs: [[map.reduce((a, b) => Math.max(a, b), 0)]],
     notes: [
+      ...model.caveats,
       "Computed in this browser: the picture was not sent.",
       `A picture does not say its window: this one is taken to show ${model.window}, as the model was trained.`,
     ],
