@@ -50,6 +50,15 @@ def test_a_name_alone_shows_the_commands(command, capsys):
     assert "Commands:" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("second", [["--data", "b"], ["--data=b"]])
+def test_an_option_twice_is_refused(second, capsys):
+    """Nothing is taken in place of what came before it; an option that may come several times may."""
+    assert main(["predict", "demo", "--data", "a", "--out", "c", *second]) == 2
+    assert capsys.readouterr().err.startswith("hemokit: --data came 2 times, but expected once.")
+    main(["doctor", "--data", "/nowhere", *second])
+    assert "came 2 times" not in capsys.readouterr().err
+
+
 def test_version(capsys):
     """The version of the package."""
     assert main(["--version"]) == 0

@@ -230,6 +230,17 @@ def test_series_with_a_gap(tmp_path):
     assert len(predict_files(model(16), tmp_path / "in", tmp_path / "two").scans) == 2
 
 
+def test_a_slice_twice_is_refused(tmp_path):
+    """A copy would count its volume again; both files are named."""
+    folder = write_series(tmp_path / "in", (0, 5))
+    (folder / "copy.dcm").write_bytes((folder / "9.dcm").read_bytes())
+    with pytest.raises(
+        HemokitError, match=r"copy\.dcm: it is the same slice as 9\.dcm .*Leave one of the two"
+    ) as error:
+        predict_files(model(16), folder, tmp_path / "out")
+    assert "1.2.3" not in str(error.value)
+
+
 @pytest.mark.parametrize("turn, axial", [(25, True), (35, False)])
 def test_turned_slices(tmp_path, turn, axial):
     """A head tilted by 25 degrees is read, one by 35 is not, whichever axis is turned."""

@@ -181,8 +181,13 @@ def _dicom(files):
     if len({one.shape for one in slices}) > 1:
         came = f"the series has slices of {len({one.shape for one in slices})} sizes"
         raise problem(came, "one size", "Leave the localizer out.", file=files[0])
+    named = {}
     for one, file in zip(slices, files, strict=True):
         _check_axial(one, file)
+        if one.instance_uid in named:
+            came = f"it is the same slice as {named[one.instance_uid].name} (its SOPInstanceUID says so)"
+            raise problem(came, "each slice once", "Leave one of the two files out.", file=file)
+        named[one.instance_uid] = file
     row, column = np.array(first.orientation).reshape(2, 3)
     order = np.argsort([float(np.cross(row, column) @ one.position_mm) for one in slices], kind="stable")
     slices = [slices[place] for place in order]

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from hemokit import __version__
-from hemokit.checks import HemokitError
+from hemokit.checks import HemokitError, problem
 from hemokit.cli import data
 from hemokit.cli.course import doctor, phantom, run
 from hemokit.cli.demo import demo
@@ -29,6 +29,7 @@ def main(arguments=None):
     """Run the command line and return its exit code; an error of the user's is one sentence, never a traceback."""
     stop = Stop()
     try:
+        _check_once(sys.argv[1:] if arguments is None else arguments)
         code = app(arguments, prog_name="hemokit", standalone_mode=False)
         sys.stdout.flush()
     except HemokitError as error:
@@ -50,6 +51,21 @@ def main(arguments=None):
             raise
         return stop.refuse()  # a library stumbled over Ctrl-C
     return stop.refuse() if code == 130 else code or 0  # 130 is what typer makes of Ctrl-C
+
+
+def _check_once(arguments):
+    """Refuse an option that was given twice and is taken once: typer would drop the first value in silence."""
+    command, given = typer.main.get_command(app), []
+    for one in arguments:
+        if one == "--":
+            break
+        command = getattr(command, "commands", {}).get(one, command)
+        given.append(one.partition("=")[0])
+    once = {name for own in command.params for name in own.opts if name.startswith("--") and not own.multiple}
+    twice = [name for name in given if name in once and given.count(name) > 1]
+    if twice:
+        came = f"{twice[0]} came {given.count(twice[0])} times"
+        raise problem(came, "once", "Run the command once for each, or leave the others out.")
 
 
 def _show_version(wanted: bool):
