@@ -337,6 +337,7 @@ def test_in_the_browser_the_picture_is_not_sent(shared, shipped_port):
         for name, data in (("even.png", png(1, height=256, width=256)), ("odd.png", png(2, height=301, width=217))):
             page.upload(name, data)
             assert ("this browser" in page.text("status")) == (where == "browser"), page.text("error")
+            assert "never saw a patient" in page.text("notes")
             figures[where, name] = [page.text("probability"), page.pixels()]
         sent = [one for one in page.requests() if one[0] != "GET"]
         assert len(sent) == (0 if where == "browser" else 2)
