@@ -14,9 +14,8 @@ from hemokit.apply.windowing import shown, windows_of
 from hemokit.checks import problem
 from hemokit.export import load_exported
 from hemokit.export.cards import SUFFIXES, caveats
-from hemokit.runs.applied import check_there
+from hemokit.runs.applied import SHIPPED, check_there
 
-SHIPPED = Path(__file__).parent / "model" / "phantom_unet.onnx"
 GRADCAM = "Grad-CAM: which regions speak for the hemorrhage, by the model's gradients."
 OCCLUSION = (
     "Occlusion: where the mask loses most when a patch is blurred. It stands in for Grad-CAM, which needs gradients "

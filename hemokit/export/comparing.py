@@ -8,6 +8,7 @@ import pandas as pd
 from hemokit.checks import check_same_shape, problem
 from hemokit.metrics import confusion_counts, dice
 
+CALLS = 20  # of which the median time is taken
 COLUMNS = (
     *("format", "precision", "size_bytes", "slices", "max_difference", "threshold"),
     *("dice_keras", "dice", "dice_lost", "ms_per_slice"),
@@ -69,7 +70,7 @@ def _predicted(model, images):
     return np.concatenate(parts).astype(np.float32)
 
 
-def _milliseconds(exported, images, *, repeats=20):
+def _milliseconds(exported, images, *, repeats=CALLS):
     """Median time of one slice at a time; `probabilities` has run before, so nothing is loaded now."""
     times = []
     for number in range(repeats):

@@ -7,6 +7,8 @@ from hemokit.datasets import READERS
 from hemokit.export import Card, Exported, load_exported
 from hemokit.files import sha256
 
+SHIPPED = Path(__file__).parent.parent / "demo" / "model" / "phantom_unet.onnx"  # a U-Net that learned on the phantom
+
 
 def open_model(path):
     """Open a model: the folder of `hemokit train`, or a file of `hemokit export`.
@@ -37,8 +39,6 @@ def open_model(path):
 
 def model_path(path):
     """The path of a model that is there; "demo" is the small one that comes with the package."""
-    from hemokit.demo.models import SHIPPED
-
     path = SHIPPED if str(path) == "demo" and not Path(path).exists() else Path(path)
     check_there(path)
     return path

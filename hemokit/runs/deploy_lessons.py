@@ -19,6 +19,7 @@ from hemokit.checks import problem
 from hemokit.evaluation.bootstrap import show_interval, unit_codes, weighted_intervals
 from hemokit.export import compare_exported, export_model, load_exported
 from hemokit.export.cards import SUFFIXES
+from hemokit.export.comparing import CALLS
 from hemokit.processes import cores
 
 PHONE_MS = 218  # renyard's network on an iPhone 6S, Core ML
@@ -74,7 +75,8 @@ def time_forms(model, forms, folder, *, seed=0, repeats=10):
         repeats: calls of `model.predict`.
 
     Returns:
-        DataFrame with the columns ms (median a slice) and MB (of the file), a row for each form and "model.predict".
+        DataFrame with the columns ms (median a slice), MB (of the file) and n (calls), a row for each form and
+        "model.predict".
     """
     images = np.random.default_rng(seed).random((4, *model.input_shape[1:]), np.float32)
     rows = {}
@@ -82,7 +84,7 @@ def time_forms(model, forms, folder, *, seed=0, repeats=10):
         shown = images if kind.get("precision") == "int8" else None
         path = export_model(model, Path(folder) / f"timed_{file_of(form, kind)}", calibration=shown, **kind)
         found = compare_exported(model, load_exported(path), images, None, threshold=0.5).iloc[0]
-        rows[form] = {"ms": found["ms_per_slice"], "MB": found["size_bytes"] / 1e6}
+        rows[form] = {"ms": found["ms_per_slice"], "MB": found["size_bytes"] / 1e6, "n": CALLS}
     model.predict(images[:1], verbose=0)  # the first call builds the graph
     times = []
     for number in range(repeats):
@@ -90,8 +92,8 @@ def time_forms(model, forms, folder, *, seed=0, repeats=10):
         model.predict(images[number % 4][None], verbose=0)
         times.append(1000 * (perf_counter() - start))
     size = next((one["MB"] for one in rows.values()), np.nan)
-    rows["model.predict"] = {"ms": float(np.median(times)), "MB": size}
-    return pd.DataFrame(rows).T
+    rows["model.predict"] = {"ms": float(np.median(times)), "MB": size, "n": repeats}
+    return pd.DataFrame(rows).T.astype({"n": int})
 
 
 def machine():

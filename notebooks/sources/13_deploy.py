@@ -238,8 +238,7 @@ timed = {
 }  # next to float32
 speed = deploy_lessons.time_forms(unet((256, 256, 1)), timed, HERE, seed=SEED)
 where = deploy_lessons.machine()
-calls = ["10" if way == "model.predict" else "20" for way in speed.index]
-speed.round(2).assign(n=calls, data="random pixels", split="none", on=where, seed=SEED)
+speed.round(2).assign(data="random pixels", split="none", on=where, seed=SEED)
 
 # %%
 # alt: Two bar charts, one bar for each way of running renyard's network. Left, milliseconds a slice, with a dashed line
