@@ -6,8 +6,8 @@
 # >
 # > **You need**: lesson 07. Sections 3 and 4 of lesson 06 (frozen, unfrozen, random weights) help.
 # >
-# > **Time**: 40 minutes to read, 2 minutes to run; one more where the phantom must be made first. Profile `paper`
-# > takes a day on a GPU.
+# > **Time**: 40 minutes to read, 2 to 3 minutes to run; one more where the phantom must be made first. Profile
+# > `paper` takes a day on a GPU.
 # >
 # > **Data**: the phantom (synthetic patients); or a real data set with masks, such as CT-ICH.
 # >
