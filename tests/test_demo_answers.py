@@ -178,7 +178,7 @@ def test_a_card_becomes_what_the_page_says():
     assert model.windows == (BRAIN_WIDE,) and model.threshold == 0.25 and model.makes_masks
     assert any("never saw a patient" in one for one in model.about)
     assert model.caveats == ("The model never saw a patient: on real scans it may be wrong everywhere.",)
-    assert of_exported(Fake(trained_on="real scans"), "a.onnx").caveats == ()
+    assert of_exported(Fake(trained_on="real scans", data="a synthetic phantom"), "a.onnx").caveats == ()
     unknown = of_exported(Fake(channels=(), threshold=None), "a.onnx")
     assert unknown.windows == (None,) and "0.5 stands in" in " ".join(unknown.about)
 

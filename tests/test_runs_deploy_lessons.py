@@ -78,10 +78,11 @@ def test_reply_of_the_page():
 
 def test_speed_table_names_the_phone():
     """renyard's figure stands first, ours below, in seconds."""
-    speed = pd.DataFrame({"ms": [12.3], "MB": [7.9]}, index=["ONNX"])
+    speed = pd.DataFrame({"ms": [12.3], "MB": [7.9], "n": [20]}, index=["ONNX"])
     table = deploy_lessons.speed_beside_paper(speed, "a machine", seed=3)
     assert table["s a slice"].tolist() == ["0.218", "0.012"] and table["on"].tolist() == ["iPhone 6S", "a machine"]
     assert table["seed"].tolist() == ["not stated", 3]
+    assert table["n"].tolist() == ["not stated", "median of 20, one at a time"]
 
 
 def test_forms_have_files_of_their_own():

@@ -61,7 +61,7 @@ TOLD = tuple(name for name in Card._fields if name not in OWN)  # what whoever e
 
 def caveats(card):
     """What must be read beside whatever the model says: tuple of sentences."""
-    learned_from_phantom = "phantom" in f"{card.trained_on} {card.data}".lower()
+    learned_from_phantom = "phantom" in (card.trained_on or card.data).lower()
     return ("The model never saw a patient: on real scans it may be wrong everywhere.",) * learned_from_phantom
 
 

@@ -109,7 +109,8 @@ def speed_beside_paper(speed, where, *, seed=0):
         for form, one in speed.iterrows()
     ]
     table = pd.DataFrame([phone, *here]).set_index("who")
-    for name, value in {"n": "median, one at a time", "data": "random pixels", "seed": seed}.items():
+    table["n"] = ["not stated", *[f"median of {count}, one at a time" for count in speed["n"]]]
+    for name, value in {"data": "random pixels", "seed": seed}.items():
         table[name] = ["not stated", *[value] * len(here)]
     return table
 
