@@ -21,7 +21,8 @@ pytestmark = pytest.mark.slow  # as one: each test here waits for a run or a fol
 
 ROOT = Path(__file__).parent.parent
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
-TINY = ["--image-size", "16", "--filters", "2,4", "--epochs", "1", "--batch-size", "64"]
+TINY_NET = ["--image-size", "16", "--filters", "2,4", "--batch-size", "64"]
+TINY = [*TINY_NET, "--epochs", "1"]
 needs_tensorflow = pytest.mark.skipif(
     not any((Path(folder) / "tensorflow").is_dir() for folder in sys.path), reason="TensorFlow is not installed"
 )
@@ -174,7 +175,7 @@ def test_predict_refuses(run, root, tmp_path, capsys):
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
 def test_ctrl_c_and_again_gives_the_same_predictions(root, tmp_path):
     """Ctrl-C in a training is one line and exit code 130; the same command again ends at the very same bytes."""
-    train = [sys.executable, "-m", "hemokit", "train", "--data", str(root), *TINY, "--fractions", "0.34,0.33,0.33"]
+    train = [sys.executable, "-m", "hemokit", "train", "--data", str(root), *TINY_NET, "--fractions", "0.34,0.33,0.33"]
     for name in ("whole", "cut"):
         command = [*train, "--epochs", "12", "--out", str(tmp_path / name)]  # so many that the signal comes in time
         if name == "cut":
@@ -244,7 +245,7 @@ def test_wrong_arguments_bring_no_keras(tmp_path):
 @needs_tensorflow
 def test_another_number_of_epochs(run, root, capsys):
     """The cosine ends with the last epoch: what was asked for and what was made, and what can be done about it."""
-    again = [*TINY, "--epochs", "2", "--fractions", "0.34,0.33,0.33"]
+    again = [*TINY_NET, "--epochs", "2", "--fractions", "0.34,0.33,0.33"]
     assert main(["train", "--data", str(root), "--out", str(run[0]), *again]) == 2
     said = capsys.readouterr().err
     assert "epochs is 2 and was 1" in said and "choose another folder, or delete this one to start anew" in said
