@@ -9,17 +9,18 @@ The floor is the floating-point work of one forward pass at the speed of a matri
 bound to the last percent: 3-wide convolutions can be computed with fewer multiplications than are counted.
 """
 
-import json
 import math
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from bench_train_step import CORES, gemm_child
+from bench_train_step import gemm_child
+from timing import answer, in_child, report
+
+from hemokit.processes import cores
 
 SIZE, SLICES, BATCH, EPOCHS = 96, 400, 16, 10
 PREDICT_SIZE, PREDICT_BATCH, REPEATS = 256, 8, 3
@@ -107,25 +108,23 @@ def middle(times):
 
 def report_training(found, peak):
     """The table of ten epochs."""
-    from timing import report
-
     epoch, own = middle(found["rival"]), [seconds / EPOCHS for seconds in found["further"]]
     whole = [EPOCHS * seconds for seconds in epoch]
     ours = [one + two for one, two in zip(found["once"], found["head"], strict=True)]
-    floor = found["gflop"] * found["rows"] / peak * CORES  # processor seconds of one pass
+    floor = found["gflop"] * found["rows"] / peak * cores()  # processor seconds of one pass
     rows = [
         {"way": "recompute: one epoch", "seconds": epoch[0], "processor seconds": epoch[1], "times faster": "-"},
         _row("cached: one epoch", own, epoch),
         {"way": "recompute: ten epochs (scaled)", "seconds": whole[0], "processor seconds": whole[1],
          "times faster": "-"},
         _row("cached: features once and ten epochs", ours, whole),
-        {"way": "floor: one forward pass", "seconds": floor / CORES, "processor seconds": floor, "times faster": "-"},
+        {"way": "floor: one forward pass", "seconds": floor / cores(), "processor seconds": floor, "times faster": "-"},
     ]  # fmt: skip
     note = (
         f"goal 5 times; times faster by the clock / by processor time; {found['gflop']:.2f} GFLOP a slice forward, a "
         f"2048 x 2048 product runs at {peak:.0f} GFLOP/s (processor time)"
     )
-    title = f"Head of a frozen Xception, {found['rows']} slices of {SIZE}x{SIZE}, batch {BATCH}, {CORES} cores"
+    title = f"Head of a frozen Xception, {found['rows']} slices of {SIZE}x{SIZE}, batch {BATCH}, {cores()} cores"
     report(title, rows, note)
 
 
@@ -136,40 +135,28 @@ def _row(way, ours, theirs):
 
 def report_predicting(found, peak):
     """The table of inference."""
-    from timing import report
-
     rows = []
     for backbone, one in found.items():
         wall, work = (1000 * seconds / PREDICT_BATCH for seconds in middle(one["times"]))
-        floor = 1000 * one["gflop"] / peak * CORES
+        floor = 1000 * one["gflop"] / peak * cores()
         rows.append(
             {"backbone": backbone, "weights": f"{one['weights']:,}", "GFLOP a slice": one["gflop"], "ms a slice": wall,
              "processor ms a slice": work, "floor, processor ms": floor, "of the floor": floor / work}
         )  # fmt: skip
     note = f"batches of {PREDICT_BATCH}, float32; floor: the work at {peak:.0f} GFLOP/s of a matrix product"
-    report(f"Inference of transfer classifiers, {PREDICT_SIZE}x{PREDICT_SIZE}, {CORES} cores", rows, note)
-
-
-def child_of(*arguments):
-    """Run this file as a child; its answer."""
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(Path(__file__).parents[1])}
-    command = [sys.executable, __file__, *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(done.stderr)
-    return json.loads(done.stdout.splitlines()[-1])
+    report(f"Inference of transfer classifiers, {PREDICT_SIZE}x{PREDICT_SIZE}, {cores()} cores", rows, note)
 
 
 def main():
     """Both tables."""
     peak = gemm_child()["float32"][1]
-    report_training(child_of("train"), peak)
-    report_predicting({name: child_of("predict", name) for name in BACKBONES}, peak)
+    report_training(in_child(__file__, "train", threads=cores()), peak)
+    report_predicting({name: in_child(__file__, "predict", name, threads=cores()) for name in BACKBONES}, peak)
 
 
 if __name__ == "__main__":
     children = {"train": training_child, "predict": predicting_child}
     if len(sys.argv) > 1:
-        print(json.dumps(children[sys.argv[1]](*sys.argv[2:])))
+        answer(**children[sys.argv[1]](*sys.argv[2:]))
     else:
         main()

@@ -21,12 +21,12 @@ def seconds(function, *args, repeats=3):
     return sorted(times)[len(times) // 2], result
 
 
-def in_child(script, *args, time_box=None):
+def in_child(script, *args, time_box=None, threads=1):
     """Run a benchmark's own function in a fresh process and return its JSON answer with `peak_mb` added.
 
     With a `time_box`, in seconds of a core, the answer is None if the process needs more, or does not get its memory.
     """
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "TF_CPP_MIN_LOG_LEVEL": "3"}
     how = {"env": environment, "stdout": subprocess.PIPE, "text": True, "check": True}
     if time_box is not None:
         how["preexec_fn"] = lambda: resource.setrlimit(resource.RLIMIT_CPU, (int(time_box), int(time_box)))

@@ -43,7 +43,7 @@ __all__ = [
 NETWORKS = {"unet": unet, "two_branch": two_branch, "unet_plus_plus": unet_plus_plus, "transfer_unet": transfer_unet}
 OPTIONS = ("filters", "batch_norm", "skips", "halve_slices")  # of a network's builder
 ON_BACKBONES = ("transfer_unet", "unet_plus_plus")
-PIXELS_AT_ONCE = 32 * 128**2  # when slices are predicted: 128 of 64 px at once took two thirds of the time of 8
+PIXELS_AT_ONCE = 32 * 128**2  # where nothing is learned: 128 slices of 64 px at once took two thirds of the time of 8
 
 
 def build_network(recipe, input_shape):
@@ -157,12 +157,12 @@ def train_recipe(table, name, recipe, *, runs, source, seed=0):
     augmentation = getattr(augment, recipe["augmentation"])
     drawn = draw_epoch(rows["train"], recipe, seed=seed)
     train = slice_pipeline(drawn, training=True, augmentation=augmentation, seed=seed, **how)
-    validation = slice_pipeline(rows["validation"], **how)
+    how["batch_size"] = max(how["batch_size"], PIXELS_AT_ONCE // recipe["image_size"] ** 2)
+    validation, test = (slice_pipeline(rows[part], **how) for part in SPLITS[1:])
     size = (recipe["image_size"], recipe["image_size"], len(windows))
     run_dir = fit_recipe(name, recipe, size, train, validation, runs=runs, source=source, seed=seed)
     model = load(run_dir)
-    how["batch_size"] = max(how["batch_size"], PIXELS_AT_ONCE // recipe["image_size"] ** 2)
-    frames = [predict(model, slice_pipeline(rows[part], **how), rows[part]) for part in SPLITS[1:]]
+    frames = [predict(model, validation, rows["validation"]), predict(model, test, rows["test"])]
     predictions = pd.concat(frames, ignore_index=True)
     keep_predictions(predictions, run_dir, source=source, seed=seed)
     return run_dir, predictions
