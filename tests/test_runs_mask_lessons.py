@@ -60,6 +60,18 @@ def test_papers_and_a_black_picture():
     assert board.loc["pixel_accuracy", "always_black"] == pytest.approx(1 - truth)
     # Each of the three levels of hemorrhage ties with one of the 31 other pixels, of the empty slice, and 28 lie below.
     assert float(board.loc["auroc", "here"]) == pytest.approx((28 + 1.5) / 31, abs=6e-4)
+    assert set(board["paper_network"]) == {"two-branch network"}
+
+
+def test_specificity_praises_a_black_picture():
+    """fahim's table has a specificity, of CT-ICH alone; no pixel at all has 1, and a sensitivity of 0."""
+    board = masks_beside_papers(
+        {"ours": [frame(0, best=0.7)]}, {"ours": ("fahim", "UNet++ DenseNet169")}, source="drawn"
+    )
+    board = board.set_index("metric")
+    assert board["always_black"].to_dict() == {"iou": 0.0, "dice": 0.0, "sensitivity": 0.0, "specificity": 1.0}
+    assert board.loc["dice", "paper_over"] == "mean; of what is not said"
+    assert board.loc["dice", "paper_data"] == "CT-ICH NIfTI, 82 patients"
 
 
 def test_networks_are_trained_on_the_same_splits(monkeypatch):

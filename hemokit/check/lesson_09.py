@@ -46,10 +46,10 @@ def _judge_stitching(answer):
 
 q09_1 = Exercise(
     "q09_1",
-    judge=lambda answer: differs(answer, (25, 16), "the pair (crops, cover)"),
+    judge=lambda answer: differs(answer, (25, 16), "the pair (how_many, cover)"),
     reference=lambda: (25, 16),
     clue="Along one side a crop of 64 starts at 0, 16, 32, 48 and 64. Which of these hold the pixel at 63?",
-    code="crops, cover = ((128 - 64) // 16 + 1) ** 2, (64 // 16) ** 2",
+    code="how_many, cover = ((128 - 64) // 16 + 1) ** 2, (64 // 16) ** 2",
 )
 
 q09_2 = Exercise(

@@ -110,9 +110,10 @@ def masks_beside_papers(frames, models, *, source, seed=0):
         source, seed: as `judge_masks`.
 
     Returns:
-        DataFrame, one row a figure of a paper: network, metric, paper, paper_data, paper_split, here (text, with an
-        interval where `segmentation_report` gives one), always_black (what no pixel at all would get; NaN where that
-        is undefined), n, patients, data, split, seed.
+        DataFrame, one row a figure of a paper: network, metric, paper_network, paper, paper_over (what its mean is
+        over, see `evaluation.paper_rows`), paper_data, paper_split, here (text, with an interval where
+        `segmentation_report` gives one), always_black (what no pixel at all would get; NaN where that is undefined), n,
+        patients, data, split, seed.
 
     Raises:
         HemokitError: as `judge_masks`.
@@ -129,8 +130,9 @@ def masks_beside_papers(frames, models, *, source, seed=0):
         here = report.to_dict() | {"macro_f1": f"{_macro_f1(pooled):.3f}", "auroc": f"{_pixel_auroc(raw):.3f}"}
         black = _of_black(pooled)
         for one in figures.itertuples():
-            told = {"network": name, "metric": one.metric, "paper": one.value, "paper_data": one.data}
-            told |= {"paper_split": one.split, "here": here[one.metric], "always_black": black.get(one.metric, np.nan)}
+            told = {"network": name, "metric": one.metric, "paper_network": model, "paper": one.value}
+            told |= {"paper_over": one.over, "paper_data": one.data, "paper_split": one.split}
+            told |= {"here": here[one.metric], "always_black": black.get(one.metric, np.nan)}
             rows.append(told | _origin(test, source, seed))
     return pd.DataFrame(rows)
 
@@ -171,5 +173,6 @@ def _of_black(counts):
     none = 0 * counts.tp
     black = Counts(none, none, counts.tp + counts.fn, counts.tn + counts.fp)
     total = sum(counts)
-    scores = {"pixel_accuracy": black.tn / total, "iou": 0.0, "sensitivity": 0.0, "dice": 0.0, "auroc": 0.5}
+    scores = {"pixel_accuracy": black.tn / total, "specificity": 1.0 if black.tn else np.nan, "auroc": 0.5}
+    scores |= {"iou": 0.0, "sensitivity": 0.0, "dice": 0.0}
     return {name: round(float(value), 4) for name, value in scores.items()} | {"macro_f1": round(_macro_f1(black), 4)}

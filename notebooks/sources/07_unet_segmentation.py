@@ -13,7 +13,7 @@
 # > **Data**: the phantom (synthetic patients); or a real data set with masks, such as CT-ICH. Real slices without
 # > masks are looked at in the end.
 # >
-# > **Hardware**: two CPU cores and 3 GB of memory. No network.
+# > **Hardware**: two CPU cores and 3 GB of memory. No internet.
 #
 # A black picture is the best segmentation of most slices. This lesson is about a network that does better, and about
 # scores that do not notice.

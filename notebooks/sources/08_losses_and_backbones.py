@@ -11,7 +11,7 @@
 # >
 # > **Data**: the phantom (synthetic patients); or a real data set with masks, such as CT-ICH.
 # >
-# > **Hardware**: two CPU cores and 4 GB of memory. No network.
+# > **Hardware**: two CPU cores and 4 GB of memory. No internet.
 #
 # A loss is the only thing that a network is ever told. It does what you asked, which need not be what you meant.
 

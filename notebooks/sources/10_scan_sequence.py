@@ -12,7 +12,7 @@
 # > **Data**: the phantom, written as the files of RSNA 2019; or a folder laid out so, or a store made of one; or any
 # > data set that names its patients, such as CT-ICH, whose slices are then learned from.
 # >
-# > **Hardware**: two CPU cores and 3 GB of memory. No network.
+# > **Hardware**: two CPU cores and 3 GB of memory. No internet.
 #
 # A radiologist scrolls. One bright spot on one slice may be noise; blood is usually there on the next one, too.
 # **fahim** built that in: a network looks at slices, and a second one reads, for each slice, what the first saw on

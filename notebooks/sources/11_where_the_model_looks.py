@@ -12,7 +12,7 @@
 # > **Data**: the phantom (synthetic patients); or a real data set that names its patients, such as CT-ICH. Labels are
 # > enough: where there are no masks, what needs them is done on the phantom, and says so.
 # >
-# > **Hardware**: two CPU cores and 3 GB of memory. No network.
+# > **Hardware**: two CPU cores and 3 GB of memory. No internet.
 #
 # A classifier says "subdural, 0.93". Where? fahim drew heat maps for each subtype with **Grad-CAM**. They are pretty,
 # and persuasive. This lesson builds one, and then tries to break it.

@@ -12,7 +12,7 @@
 # > **Data**: the phantom (synthetic patients); or a real data set with masks. Real slices without masks are compared
 # > too.
 # >
-# > **Hardware**: two CPU cores and 3 GB of memory. No network.
+# > **Hardware**: two CPU cores and 3 GB of memory. No internet.
 #
 # A network in a notebook helps nobody. In a file, it runs on a phone; behind a page, it runs for everybody at once.
 # Each step on that way can change what it says, without any error.
