@@ -62,6 +62,7 @@ def test_show_slice_outlines():
     assert matplotlib.colors.to_hex(truth.get_edgecolor()[0]).upper() == plots.TRUTH
     assert matplotlib.colors.to_hex(prediction.get_edgecolor()[0]).upper() == plots.PREDICTION
     assert truth.get_linestyle() != prediction.get_linestyle()
+    assert (ax.get_xlim(), ax.get_ylim()) == ((-0.5, 7.5), (6.5, -0.5))  # as large as a slice without an outline
 
 
 def test_show_slice_with_an_empty_mask():

@@ -66,7 +66,7 @@ def _called_badly(calls, asked, images, labels, parts):
     if any(np.min(x) < 0 or np.max(x) > 1 for x in (calls[0][0], calls[0][2], *asked)):
         return "the model is given values outside of 0 to 1, and it scales by itself"
     wanted = (images[train], labels[train], images[validation], labels[validation])
-    names = ("images to learn from", "labels to learn from", "images to stop by", "labels to stop by")
+    names = ("images to learn from", "labels to learn from", "images to choose by", "labels to choose by")
     for got, right, name in zip(calls[0], wanted, names, strict=True):
         if not np.array_equal(got, right):
             return f"the {name} are not those of the right rows, unchanged"
@@ -96,7 +96,7 @@ q06_3 = Exercise(
     "q06_3",
     judge=_judge_train,
     reference=lambda: train_and_judge,
-    clue="Which values does the model want, which patients may stop a training, and which score does not follow the "
+    clue="Which values does the model want, which patients may choose the penalty, and which score does not follow the "
     "frequent class?",
     code=train_and_judge,
     stub=broken_train_and_judge,

@@ -112,3 +112,4 @@ def draw_outline(ax, image, mask, color, style):
         padded = np.pad(mask.astype(float), 1)
         x, y = np.arange(-1, width + 1), np.arange(-1, height + 1)
         ax.contour(x, y, padded, levels=[0.5], colors=[color], linestyles=[style], linewidths=1.5)
+        ax.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))  # which the frame widened

@@ -14,7 +14,8 @@ A recipe is a dict with the keys
     flip             True predicts each slice mirrored too, and takes the mean of both
     batch_size, augmentation (a name of `augment`), patience (epochs without a better validation loss, or None)
 
-and, where wanted, `cached_epochs` (of features of the frozen phase, see `training.fit_in_two_phases`).
+and, where wanted, `cached_epochs` (of features of the frozen phase, see `training.fit_in_two_phases`) and
+`trains_batch_norm` (of what is unfrozen; without it where weights is None alone).
 """
 
 import hashlib
@@ -220,7 +221,8 @@ def _fit(recipe, train, validation, run_dir, settings, seed):
     how = {"loss": loss, "seed": seed, "settings": settings, "schedule": "cosine", "patience": recipe["patience"]}
     how["monitor"] = "loss" if validation is None else "val_loss"
     which = "last" if validation is None else "best"
-    batch_norm = recipe["weights"] is None  # random weights come without statistics that are worth keeping
+    # Random weights come without statistics that are worth keeping.
+    batch_norm = recipe.get("trains_batch_norm", recipe["weights"] is None)
     if frozen and unfrozen:
         rates = recipe["learning_rates"]
         fit_in_two_phases(

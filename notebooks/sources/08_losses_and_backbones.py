@@ -99,7 +99,7 @@ print(f"{source}: {len(table)} slices; patients: {patients.to_dict()}")
 # Then one number that decides much of what follows. **Predict**: what part of a slice with hemorrhage is hemorrhage?
 
 # %%
-windows = recipes.recipe_windows(UNET, table)
+windows, window = recipes.recipe_windows(UNET, table), plots.window_title(UNET["windows"][0])
 bled = table[(table["split"] == "train") & (table["any"] == 1)]
 some = bled.iloc[:: max(1, len(bled) // 48)].head(48).reset_index(drop=True)
 how = {"target": "mask", "image_size": UNET["image_size"], "windows": windows}
@@ -133,7 +133,7 @@ names = ("as read", "equalized", "and stretched")
 titles = [f"{name}, slice {number}" for name in names for number in range(1, len(places) + 1)]
 shown = list(np.concatenate(steps))
 axes = plots.montage(shown, masks=outlines * 3, titles=titles, columns=len(places))
-axes[0].figure.suptitle(f"Slices with hemorrhage, window {UNET['windows'][0]}, {source}")
+axes[0].figure.suptitle(f"Slices with hemorrhage, {window}, {source}")
 plt.show()
 
 # %% [markdown]
@@ -465,7 +465,7 @@ for row in range(2):
         ax.imshow(drawn[row, ..., 0] / highest, cmap="gray", vmin=0, vmax=1)
         ax.set_axis_off()
         ax.set_title(f"{name.split(',')[0]}\nup to {highest:.2g}", fontsize=8)
-fig.suptitle(f"Probabilities, window {UNET['windows'][0]}, two test slices, {source}")
+fig.suptitle(f"Probabilities, {window}, two test slices, {source}")
 plt.show()
 
 # %% [markdown]

@@ -471,7 +471,7 @@ axes[0, 0].figure.suptitle(f"{first}: stitched test slices, {window}, {source}")
 plt.show()
 
 # %% [markdown]
-# The best is a large bleed, the worst a speck of a few pixels: size decides a good part of a Dice.
+# The worst is a speck of a few pixels, the best is not: size decides a good part of a Dice.
 #
 # ## 5 Papers and here
 # fahim's tables, beside the same metrics here. "Avg." in the report: of what is not said. The data of `quick` are not

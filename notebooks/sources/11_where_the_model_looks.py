@@ -2,9 +2,9 @@
 # # 11 Where the model looks
 #
 # > **Goal**: ask a network which part of a slice spoke for its answer, by Grad-CAM; check whether the map deserves
-# > belief; and see it do what no score does: catch a network that cheats.
+# > belief; and see it point at what the usual test score hides: a network that cheats.
 # >
-# > **You need**: lessons 00 to 03, 06 and 07. What a gradient is helps.
+# > **You need**: lessons 00 to 04, 06 and 07. What a gradient is helps.
 # >
 # > **Time**: 40 minutes to read, 1 to 2 minutes to run; one more where the phantom must be made first. Profile `paper`
 # > takes hours on a GPU.
@@ -96,7 +96,14 @@ most = 100 if quick else None
 data = looking.choose_tables(DATA, phantom=PHANTOM, most_patients=most, seed=SEED)
 table, source, masked, mask_source = data
 counted = table.groupby("split")[list(LABELS)].sum().astype(int).T[list(splits.SPLITS)]
-counted.loc["all slices"] = table["split"].value_counts().reindex(splits.SPLITS)
+for part in ("train", "test"):
+    own = table[table["split"] == part]
+    of_each = [own.loc[own[name] == 1, "patient_id"].nunique() for name in LABELS]
+    counted[f"{part} patients"] = of_each
+counted.loc["all slices"] = [
+    *table["split"].value_counts().reindex(splits.SPLITS),
+    *table.groupby("split")["patient_id"].nunique()[["train", "test"]],
+]
 counted.assign(data=source, seed=SEED)
 
 # %% [markdown]
@@ -128,13 +135,15 @@ shown = evaluation.show_report(report)[columns].set_index("label")
 shown.rename(columns={"estimate": "AUROC"})
 
 # %% [markdown]
-# Brackets hold 95 % intervals by patient; "undefined" is a label that no test slice has. Keep this table beside every
-# map below. A map of a network near 0.5 shows, in fine detail, where a guess came from.
+# Brackets hold 95 % intervals by patient; "no interval" is a label of so few patients that more than a tenth of the
+# resamples drew none of them (lesson 04). The hardest need not be the rarest: on the phantom it is subdural blood,
+# thin and along the skull. Keep this table beside every map below. A map of a network near 0.5 shows, in fine detail,
+# where a guess came from.
 #
 # ## 2 A map by hand
 # Grad-CAM asks one layer. Its features are small pictures, one for each thing that the layer has learned to see. The
-# gradient of the label's logit says how much a bit more of each, at each place, would add to the answer. Their means
-# are the weights of the pictures.
+# gradient of the label's logit (the number before the sigmoid) says how much a bit more of each, at each place, would
+# add to the answer. The mean of a picture's gradient over all places is its weight.
 #
 # The first slice to explain is the one with hemorrhage of which the network is surest, among patients that it did not
 # learn from. `looking.see` gives slices as the network sees them, with masks where there are any.
@@ -176,6 +185,8 @@ heat = check.q11_1(heat, features, gradient)
 print(f"{heat.shape[0]} x {heat.shape[1]} cells, {np.mean(heat > 0):.0%} of them with evidence")
 
 # %% [markdown]
+# Nearly every cell may have *some*: look at how much, not whether.
+#
 # `hemokit.gradcam` does the same for any layer, however deep inside of a model, and enlarges the map to the image.
 # Compare: its map, averaged over the pixels of each cell.
 
@@ -192,14 +203,15 @@ print(f"layers that can be asked: {len(spatial_layers(model))}")
 # That is a choice, and it changes the picture. **Predict**: what will the first layers show, what the deepest?
 
 # %%
-# alt: The same slice with four heat maps, of layers from early to late. The early one is sharp and follows edges such
-# alt: as the skull; deeper ones are soft patches, or empty. Orange is the outline of the hemorrhage where it is known.
-window = "window " + " + ".join(recipe["windows"])
+# alt: The same slice with four heat maps, of layers from early to late. The first is a thin line on the skull, the next
+# alt: ones are soft patches, which may lie in the air around the head. Orange is the outline of the hemorrhage where it
+# alt: is known.
+window = " + ".join(map(plots.window_title, recipe["windows"]))
 fig, axes = plt.subplots(1, len(LAYERS), figsize=(11, 3.4), layout="constrained")
 for ax, name in zip(axes, LAYERS, strict=True):
     shown = {"mask": outlines[0], "title": name, "colorbar": name == LAYERS[-1], "ax": ax}
     plots.show_heatmap(images[0], gradcam(model, images[0], label="any", layer=name), **shown)
-fig.suptitle(f"Grad-CAM of 'any' in four layers, {window}, {source}")
+fig.suptitle(f"Grad-CAM of 'any' in four layers, {window}, true outline orange, {source}")
 plt.show()
 
 # %% [markdown]
@@ -210,7 +222,8 @@ plt.show()
 #
 # ### The pointing game
 # Take the maximum of a map. Does it lie on the lesion? This needs masks, so it is played on `masked`, by patients that
-# the network did not learn from.
+# the network did not learn from: at most 30 slices with hemorrhage of each split, without those whose lesion is lost at
+# this size.
 #
 # **Exercise 2.** `heats` and `truth` are arrays (slices, height, width), `truth` of True and False. Give back `hits`,
 # an array of True and False: does the maximum of each map lie on its mask? A map of zeros points nowhere, and never
@@ -283,11 +296,16 @@ plt.show()
 
 # %% [markdown]
 # Each map is divided by its own maximum: a probability of 0.02 gets as bright a spot as one of 0.98. Read the number
-# first.
+# first. Which of the bright spots lie on their outline, and which in the air beside the head? A map is drawn even
+# where the network says no.
 #
-# Are these maps *of the subtype*? Ask the same slices for another one.
+# Are these maps *of the subtype*? Ask the same slices for another one; and ask the deepest layer, whether it has any map
+# for them.
 
 # %%
+deepest = LAYERS[2] if quick else LAYERS[-1]
+blank = [not looking.maps_of(model, pictures, n, deepest).any() for n in SUBTYPES]
+print(f"{deepest}: no evidence in any of these slices for {sum(blank)} of {len(blank)} subtypes")
 flat = {n: looking.maps_of(model, pictures, n, layer).ravel() for n in SUBTYPES}
 print(f"correlation of the maps of two subtypes, same slices, layer {layer}, {source}:")
 pd.DataFrame(flat).corr().round(2)
@@ -295,8 +313,8 @@ pd.DataFrame(flat).corr().round(2)
 # %% [markdown]
 # Where the numbers are near 1, the map answers "where is blood?" and not "why subdural?". That is no fault of the
 # formula. Behind the decoder of our `quick` network there is one picture, of blood; what tells the subtypes apart goes
-# another way, from the deepest layer. (NaN: a subtype without any evidence.) **A map shows what passes through its
-# layer**, and nothing of what goes around it.
+# another way, from the deepest layer, and there it speaks *against* most subtypes: no evidence, no map. (NaN: a subtype
+# without any evidence.) **A map shows what passes through its layer and speaks for the label**, and nothing else.
 #
 # ### Repair a broken pipeline
 # **Exercise 3.** A colleague's `map_of` takes the features (rows, columns, number of features) and the gradients of all
@@ -314,8 +332,8 @@ def map_of(features, gradients, label, shape):
 
 as_it_was = map_of(features, gradients, "subdural", (SIZE, SIZE))
 map_of = check.q11_3(map_of)
-same = np.allclose(as_it_was, map_of(features, gradients, "subdural", (SIZE, SIZE)))
-print(f"the map of 'subdural' was right before: {same}")
+both = as_it_was.ravel(), map_of(features, gradients, "subdural", (SIZE, SIZE)).ravel()
+print(f"broken and repaired map of 'subdural' correlate by {np.corrcoef(both)[0, 1]:.2f}")
 
 # %% tags=["hint"]
 check.q11_3.hint()
@@ -333,6 +351,9 @@ map_of = check.q11_3(map_of)
 print("repaired:", map_of(features, gradients, "subdural", (SIZE, SIZE)).shape)
 
 # %% [markdown]
+# In this layer a wrong label changes hardly more than the scale (the table above), and on a square slice the swap
+# changes nothing: you would not have seen either in a picture. Try other shapes, and another layer.
+#
 # ## 5 Sanity checks
 # Adebayo et al. (2018) asked: does the map change if the **weights are random**? If not, it never showed what the
 # network learned. Some popular methods failed: they drew edges, whatever the network. We shuffle the weights within
@@ -355,11 +376,13 @@ some = np.linspace(0, len(seen) - 1, 3).astype(int)  # the numbers of three slic
 fig, axes = plt.subplots(3, 3, figsize=(7.6, 8), layout="constrained")
 for ax, (number, (title, one)) in zip(axes.flat, product(some, players.items()), strict=True):
     plots.show_heatmap(seen[number], one[number], mask=masks[number], title=title, ax=ax)
-fig.suptitle(f"Does the map need the network? {window}, {mask_source}")
+fig.suptitle(f"Does the map need the network? {window},\ntrue outline orange, {mask_source}")
 plt.show()
 
 # %% [markdown]
-# With shuffled weights there is another map, or none. Edges stay what they are, and look anatomical.
+# With shuffled weights there is another map, or none. Edges stay what they are, and look anatomical, though they know
+# nothing. Look at the trained map, too: where it glows in the air, it has passed this check all the same. Sane does not
+# mean right.
 #
 # The second check **plants** the evidence: a bright patch, as fresh blood is, on a normal slice, at four places in
 # turn. The map should go where the patch goes.
@@ -370,16 +393,18 @@ planted, patches = looking.plant(calm)
 pairs = zip(looking.maps_of(model, planted, "any", layer), patches, strict=True)
 told = {"hit": [evaluation.pointing_hit(*pair, tolerance=TOLERANCE) for pair in pairs]}
 told |= {"before": model.predict_on_batch(calm[None])[0, 0]}
-told = pd.DataFrame(told).assign(after=model.predict_on_batch(planted)[:, 0])
-told.round(2).assign(layer=layer, data=mask_source, seed=SEED)
+told = pd.DataFrame(told).assign(after=model.predict_on_batch(planted)[:, 0]).round(2)
+told["hit"] = told["hit"].map({1: "yes", 0: "no"})
+told.rename_axis("place").assign(layer=layer, slices=1, data=mask_source, split="test", seed=SEED)
 
 # %% [markdown]
 # `before` and `after` are the probabilities of any hemorrhage. Only where the patch raised it is there something to
 # show.
 #
 # ## 6 The pointing game, played in full
-# Now the test patients, once. Beside the network play four who know nothing of it: shuffled weights; edges; **always
-# the middle of the head**; and a place anywhere in the head, drawn by lot.
+# Now the score on test patients: all settings, the layer too, were chosen without them. Beside the network play four
+# who know nothing of it: shuffled weights; edges; **always the middle of the head**; and a place anywhere in the head,
+# drawn by lot.
 #
 # **Predict**: which of the four is the hardest to beat?
 
@@ -393,13 +418,17 @@ evaluation.show_report(game)[columns].set_index("metric").rename(columns={"estim
 
 # %% [markdown]
 # Part of all slices that were hit, with intervals by patient. A network plays well if its interval lies above **all**
-# rivals: "30 % of the maxima lie on the lesion" means little if the middle of the head does as well. And a hit is a
-# kind judge: one pixel on the lesion is enough, and what else the map lights up counts for nothing.
+# rivals: "30 % of the maxima lie on the lesion" means little if a place in the head does as well. On the phantom a
+# place anywhere in the head is the hardest to beat; where bleeds are large and deep, it may be the middle. And a hit is
+# a kind judge: one pixel on the lesion is enough, and what else the map lights up counts for nothing.
+#
+# An interval of [0.00, 0.00] is no certainty: where nothing was ever hit, resampling cannot find a hit. With 0 of 10
+# patients a true rate of a quarter is still possible.
 #
 # ## 7 Look through a scan
-# In a notebook that you have open, the next cell is a slider: go through a scan, mask and map on or off. Elsewhere it
-# is a still montage. The scan is that of the patient with the most bleeding slices, of those that the network did not
-# learn from.
+# In a notebook that you have open, the cell after next is a slider: go through a scan, mask and map on or off.
+# Elsewhere it is a still montage. The scan is that of the patient with the most bleeding slices, of those that the
+# network did not learn from.
 
 # %%
 scan = looking.bleeding_part(new)
@@ -410,7 +439,7 @@ titles = [f"{n}: {p:.2f}" for n, p in zip(scan["slice_index"], chances, strict=T
 
 # %%
 # alt: Up to twelve slices of one scan with the heat map over each, its number, and the probability of hemorrhage.
-# alt: Slices of a low probability have bright spots too.
+# alt: Slices of a low probability have bright spots, too. Orange is the true outline where it is known.
 view = plots.look_at_scan(pictures, masks=outlines, heats=heats, titles=titles)
 if isinstance(view, np.ndarray):  # the montage
     view[0].figure.suptitle(f"Slice and probability of 'any', {window}, {source}")
@@ -419,17 +448,18 @@ else:
 plt.show()
 
 # %% [markdown]
-# Every slice gets its bright spot, the normal ones too: the maximum is 1 by construction, unless nothing at all speaks
-# for the label. A heat map is no detector.
+# Every slice gets its bright spot, whatever its probability: the maximum is 1 by construction, unless nothing at all
+# speaks for the label. A heat map is no detector. And where a slice has two bleeds, look whether both light up: a hit
+# on one says nothing of the other.
 #
 # ## 8 When not to trust it
 # ### A convincing map of a wrong answer
-# The two normal slices that the network is surest bleed:
+# The two normal slices, of two patients, that the network is surest bleed:
 
 # %%
 # alt: Two slices without hemorrhage, in rows: heat map, overlay, slice. The maps are as compact and as bright as those
 # alt: of slices that bleed.
-false = held[held["any"] == 0].head(2)
+false = held[held["any"] == 0].drop_duplicates("patient_id").head(2)
 pictures = looking.see(rows_of.loc[false["slice_id"]], recipe, has_masks=False)[0]
 titles = [f"no hemorrhage\nprobability {p:.2f}" for p in false["probability_any"]]
 plots.gradcam_panels(pictures, looking.maps_of(model, pictures, "any", layer), titles=titles)
@@ -445,7 +475,7 @@ plt.show()
 # A second network, small and made in a moment, from as many slices with hemorrhage as without. But suppose that the
 # bleeding ones come from the emergency room, whose scanner burns an "L" into the upper left corner.
 #
-# **Predict** its AUROC on validation patients who have the same mark; and without it.
+# **Predict** its AUROC on test patients who have the same mark; without it; and with the mark on the normal slices.
 
 # %%
 stamp = np.zeros((64, 64, 1), bool)
@@ -485,9 +515,9 @@ evaluation.show_report(fooled)[["metric", "estimate", "n", "patients", "data", "
 
 # %% [markdown]
 # There is the surprise: a score that every paper would print, from a network that has learned nothing about blood. On
-# slices without marks it is no better than guessing, and where the mark stands on the normal ones it is wrong nearly
-# always. The validation patients could not tell: they came from the same two scanners. **A split by patient does not
-# help against a shortcut that all patients share.**
+# slices without marks it is no better than guessing, and where the mark stands on the normal ones it ranks nearly every
+# pair wrong. The validation loss above could not tell: those patients came from the same two scanners. **A split by
+# patient does not help against a shortcut that all patients share.**
 #
 # One look can tell. Three slices: a bleeding one with its mark, the same one without, and a normal one with a mark.
 
@@ -500,7 +530,8 @@ chances = cheat.predict_on_batch(three)[:, 0]
 kinds = ["hemorrhage, mark", "the same, no mark", "normal, mark"]
 titles = [f"{kind}\nprobability {p:.2f}" for kind, p in zip(kinds, chances, strict=True)]
 axes = plots.gradcam_panels(three, looking.maps_of(cheat, three, 0), titles=titles)
-axes[0, 0].figure.suptitle(f"A network that cheats, window {recipe['windows'][0]}, {source}")
+window = plots.window_title(recipe["windows"][0])
+axes[0, 0].figure.suptitle(f"A network that cheats, {window}, {source}")
 plt.show()
 
 # %%
@@ -512,23 +543,25 @@ print(f"{caught.hits:g} of {caught.total} maxima lie at the mark; chance {caught
 
 # %% [markdown]
 # The heat lies at the corner, to a cell of the layer (8 pixels): no reader would call that a brain. This is what
-# Grad-CAM is best for: not to show that a network is right, but to show, now and then, that it is right **for the wrong
-# reason**.
+# Grad-CAM is best for: not to show that a network is right, but to raise the suspicion, now and then, that it is right
+# **for the wrong reason**. The scores without the mark prove it.
 #
 # Do not rely on it, though. This mark was alone in a black corner. A shortcut that lies **on** the head (a headrest,
 # the sharpness of a scanner's pictures, the tube of a patient who is already known to be ill) makes a map that looks
 # fine.
 #
 # ## 9 Papers and here
-# fahim shows Grad-CAM maps as pictures, and **no figure** for them: there is nothing to put beside ours. Nor can the
-# maps of a paper be judged by eye: somebody chose them.
+# fahim gives AUCs of its slices (RSNA 2019, 3,528 test scans, a split by scan; lesson 10), and for its maps **no
+# number**: how often they hit is not said, nor how the slices were chosen that it shows.
 
 # %%
-auroc = report[report["label"] == "any"].assign(what="AUROC, any hemorrhage", data=source)
-points = game[game["metric"].isin(["trained", "middle of the head"])]
-points = points.assign(what="maxima on the lesion: " + points["metric"])
-cheats = fooled.iloc[:2].assign(what="AUROC, the cheat: " + fooled.index[:2])
-board = evaluation.show_report(pd.concat([auroc, points, cheats]).assign(paper="none given"))
+theirs = evaluation.paper_rows("fahim", task="slice").set_index("metric")["value"]
+auroc = report.assign(what="AUROC, " + report["label"], data=source)
+auroc["paper"] = [f"{theirs[f'auroc_{name}']:.4f}" for name in report["label"]]
+points = game[game["metric"].isin(["trained", "anywhere in the head", "middle of the head"])]
+points = points.assign(what="maxima on the lesion: " + points["metric"], paper="none given")
+cheats = fooled.iloc[:2].assign(what="AUROC, the cheat: " + fooled.index[:2], paper="-")
+board = evaluation.show_report(pd.concat([auroc, points, cheats]))
 board[["what", "paper", *columns[1:]]].rename(columns={"estimate": "here"}).set_index("what")
 
 # %% [markdown]
@@ -536,8 +569,8 @@ board[["what", "paper", *columns[1:]]].rename(columns={"estimate": "here"}).set_
 # The pointing game always has masks, and so may stand on other data than the AUROC.
 #
 # > **Take away**: look at the score before the map. A map is of one layer, one label, and relative to its own maximum.
-# > Shuffle the weights, plant evidence, play the pointing game against the middle of the head. Then look for what
-# > should not glow.
+# > Shuffle the weights, plant evidence, play the pointing game against places in the head. Then look for what should
+# > not glow.
 # >
 # > **What can go wrong in the clinic**: a heat map is shown beside an answer, and the answer is believed because of it.
 # > Or a network that has learned the emergency room's scanner is bought for its AUROC, and fails on the ward.
