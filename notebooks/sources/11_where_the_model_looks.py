@@ -299,8 +299,8 @@ plt.show()
 # first. Which of the bright spots lie on their outline, and which in the air beside the head? A map is drawn even
 # where the network says no.
 #
-# Are these maps *of the subtype*? Ask the same slices for another one; and ask the deepest layer, whether it has any map
-# for them.
+# Are these maps *of the subtype*? Ask the same slices for another one; and ask the deepest layer, whether it has any
+# map for them.
 
 # %%
 deepest = LAYERS[2] if quick else LAYERS[-1]
