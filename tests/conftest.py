@@ -5,6 +5,10 @@ from pathlib import Path
 
 import pytest
 
+# Tests share the cores. A thread of scikit-learn that spins while it waits for another one keeps that one from its
+# core: boosted trees took twice as long. Read when OpenMP is loaded, so it stands here, and child processes have it.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 
 def pytest_collection_modifyitems(items):
     """Lessons take longest, and begin."""
