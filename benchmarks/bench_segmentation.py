@@ -206,6 +206,8 @@ def main():
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["child"]:
-        answer(**child(sys.argv[2]))
+        found = child(sys.argv[2])
+        print(found, file=sys.stderr, flush=True)  # an hour may pass before the table comes
+        answer(**found)
     else:
         main()
