@@ -25,6 +25,9 @@ NEEDED = {"": "hemokit needs", "lessons": "the lessons need"}  # extras without 
 WANTED = {
     "tensorflow": "lessons 06 to 11 and 13",
     "baselines": "lessons 04 and 05",
+    "dicom": "compressed DICOM, hemokit data prepare and lesson 10",
+    "deploy": "hemokit export, demo and predict, and lesson 13",
+    "seg": "masks as DICOM SEG",
     "dask": "tuning on several machines",
     "data": "hemokit data fetch",
 }

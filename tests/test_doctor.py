@@ -30,6 +30,12 @@ def test_packages_are_judged_by_their_ranges(monkeypatch):
     assert optional.fix == "" and f"optional, for hemokit data fetch: {doctor.PIP}" in optional.found
 
 
+def test_no_extra_is_forgotten():
+    """What a user may want is looked at; the others are for few machines, or for developers."""
+    extras = {extra for extra in doctor._metadata()["requirements"] if extra}
+    assert extras - {"gpu", "coreml", "dev", "test"} == {*filter(None, doctor.NEEDED), *doctor.WANTED}
+
+
 def test_requirements_are_read_without_a_checkout(monkeypatch, tmp_path):
     """An installed package knows its requirements from its metadata: the same as in pyproject.toml."""
     here = doctor._metadata()["requirements"]
