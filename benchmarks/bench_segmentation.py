@@ -12,7 +12,6 @@ out. Names on the command line choose networks.
 import importlib.util
 import os
 import resource
-import statistics
 import sys
 import time
 
@@ -115,14 +114,14 @@ def small_bleeds(test, threshold):
     rows = test[test[LABEL] == 1].reset_index(drop=True)
     counts = counts_at(rows, threshold)
     small = (counts.tp + counts.fn) <= np.median(counts.tp + counts.fn)
-    return int(small.sum()), float((counts.tp[small] > 0).mean()), float(
-        dice(sum_counts(Counts(*(one[small] for one in counts))))
-    )  # fmt: skip
+    pooled = sum_counts(Counts(*(one[small] for one in counts)))
+    return int(small.sum()), float((counts.tp[small] > 0).mean()), float(dice(pooled))
 
 
 def child(name):
     """Train, time and judge one network."""
     import keras
+    import numpy as np
 
     from hemokit.datasets import open_dataset
     from hemokit.evaluation import segmentation_report, show_report, slice_report
@@ -137,8 +136,9 @@ def child(name):
     model = network_of(name)
     rate = keras.optimizers.schedules.CosineDecay(NETWORKS[name][1], steps)
     model.compile(keras.optimizers.Adam(rate), loss=pooled_dice_bce)
-    clock = StepClock()
-    model.fit(pipeline, epochs=EPOCHS, steps_per_epoch=STEPS_AN_EPOCH, callbacks=[clock.callback()], verbose=0)
+    ends = []  # of the steps; the median of their distances is no matter of compiling, nor of where epochs end
+    clock = keras.callbacks.LambdaCallback(on_train_batch_end=lambda *_: ends.append(time.perf_counter()))
+    model.fit(pipeline, epochs=EPOCHS, steps_per_epoch=STEPS_AN_EPOCH, callbacks=[clock], shuffle=False, verbose=0)
     memory = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     rows = {part: table[table["split"] == part].reset_index(drop=True) for part in ("validation", "test")}
     frames = {part: predicted(model, some, in_3d) for part, some in rows.items()}
@@ -150,42 +150,20 @@ def child(name):
         seen = predicted(model, open_dataset(os.environ["HEMOKIT_CT_ICH"]), in_3d)
         real = show_report(slice_report(seen, seed=SEED)).set_index("metric")["estimate"]["auroc"]
     return {
-        "weights": model.count_params(), "memory": memory, "step": statistics.median(clock.seconds),
+        "weights": model.count_params(), "memory": memory, "step": float(np.median(np.diff(ends))),
         "threshold": threshold, "dice": scores["estimate"]["dice"], "n": len(rows["test"]),
         "patients": rows["test"]["patient_id"].nunique(), "small": [number, found, small], "real": real,
     }  # fmt: skip
-
-
-class StepClock:
-    """Seconds of each training step, without the first three, which compile."""
-
-    def __init__(self):
-        self.seconds = []
-
-    def callback(self):
-        """A Keras callback that tells this clock."""
-        import keras
-
-        clock = self
-
-        class Callback(keras.callbacks.Callback):
-            def on_train_batch_begin(self, batch, logs=None):
-                self.began = time.perf_counter()
-
-            def on_train_batch_end(self, batch, logs=None):
-                clock.seconds.append(time.perf_counter() - self.began)
-
-        return Callback()
 
 
 def main():
     """Train one network after another, and print their table."""
     names = sys.argv[1:] or [name for name in NETWORKS if "medicai" not in name or importlib.util.find_spec("medicai")]
     phantom_table()  # drawn before anything is timed
-    found, rows = {}, []
+    rows = []
     for name in names:
         print(name, file=sys.stderr, flush=True)
-        one = found[name] = in_child(__file__, "child", name, threads=cores())
+        one = in_child(__file__, "child", name, threads=cores())
         number, part, small = one["small"]
         rows.append(
             {

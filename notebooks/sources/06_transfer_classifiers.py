@@ -487,8 +487,8 @@ plt.show()
 #
 # On the phantom, in `quick`, there is **no winner**: the start from the phantom and random weights are within each
 # other's intervals. The start had three short epochs, the fine-tuning a dozen steps, and the test a dozen patients. At
-# full length, on the 1,225 real slices of 40 patients of CT-ICH (five folds by patient, seed 0, neighboring slices
-# averaged), the fine-tuned start had an AUROC of 0.92 [0.87, 0.96], and the ten-layer network 0.73 [0.64, 0.83]:
+# full length, on the 1,225 real slices of 40 patients of CT-ICH (five folds by patient), the fine-tuned start had an
+# AUROC of 0.92 [0.87, 0.96] with neighboring slices averaged, and the ten-layer network without that 0.73 [0.64, 0.83]:
 # `hemokit/runs/pretraining.py` says how to repeat it. Take from this page how to compare, and not who wins.
 #
 # With few test patients a lead is no proof. Two questions matter more than the architecture:

@@ -543,9 +543,7 @@ for number, (who, some) in enumerate(sizes.groupby("network", sort=False) if len
     places = np.arange(len(some)) + 0.4 * number
     bars = ax.bar(places, some["dice"], 0.38, label=who, color=f"C{number}")
     ax.bar_label(bars, fmt="%.2f")
-    names = [
-        f"{one.size_}, n = {one.n}" for one in some.rename(columns={"size": "size_"}).itertuples()
-    ]
+    names = [f"{size}, n = {n}" for size, n in zip(some["size"], some["n"], strict=True)]
     ax.set_xticks(np.arange(len(some)) + 0.2, names)
     ax.legend()
 ax.set(xlabel="third of the slices with hemorrhage, by true area", ylim=(0, 1))

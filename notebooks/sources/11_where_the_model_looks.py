@@ -551,8 +551,8 @@ print(f"{caught.hits:g} of {caught.total} maxima lie at the mark; chance {caught
 # fine.
 #
 # ## 9 Papers and here
-# fahim gives AUCs of its slices (RSNA 2019, 3,528 test scans, a split by scan; lesson 10), and for its maps **no
-# number**: how often they hit is not said, nor how the slices were chosen that it shows.
+# fahim gives AUCs of its slices (RSNA 2019, 3,528 test scans; lesson 10), and for its maps **no number**: how often
+# they hit is not said, nor how the slices were chosen that it shows.
 
 # %%
 theirs = evaluation.paper_rows("fahim", task="slice").set_index("metric")["value"]
