@@ -137,7 +137,7 @@ def child(name):
     rate = keras.optimizers.schedules.CosineDecay(NETWORKS[name][1], steps)
     model.compile(keras.optimizers.Adam(rate), loss=pooled_dice_bce)
     ends = []  # of the steps; the median of their distances is no matter of compiling, nor of where epochs end
-    clock = keras.callbacks.LambdaCallback(on_train_batch_end=lambda *_: ends.append(time.perf_counter()))
+    clock = keras.callbacks.LambdaCallback(on_train_batch_end=lambda *_, **__: ends.append(time.perf_counter()))
     model.fit(pipeline, epochs=EPOCHS, steps_per_epoch=STEPS_AN_EPOCH, callbacks=[clock], shuffle=False, verbose=0)
     memory = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     rows = {part: table[table["split"] == part].reset_index(drop=True) for part in ("validation", "test")}

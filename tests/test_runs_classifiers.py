@@ -208,6 +208,26 @@ def test_start_from_the_phantom(table, tmp_path, monkeypatch):
     assert asked == [("ct_ich_jpg", {"num_patients": 6, "seed": 0})] * 2
 
 
+@pytest.mark.parametrize(
+    ("asked", "trained"), [({}, False), ({"trains_batch_norm": True}, True), ({"trains_batch_norm": False}, False)]
+)
+def test_batch_norm_of_a_start(split, tmp_path, monkeypatch, asked, trained):
+    """A file of weights keeps its statistics; a start from nothing that lies in a file may train them all the same."""
+    blank = unet((32, 32, 1), filters=(4, 8), batch_norm=True)
+    blank.save(tmp_path / "best.keras")
+    seen = []
+    unfreeze = classifiers.unfreeze
+
+    def unfreezing(model, *, batch_norm):
+        seen.append(batch_norm)
+        return unfreeze(model, batch_norm=batch_norm)
+
+    monkeypatch.setattr(classifiers, "unfreeze", unfreezing)
+    recipe = RECIPE | {"model": "unet", "weights": tmp_path} | asked
+    classifiers.train_classifier(split, "start", recipe, runs=tmp_path / "runs", **HOW)
+    assert seen == [trained]
+
+
 def test_slices_of_the_lesson(table, monkeypatch, capsys):
     """A class has no more slices than asked for, no patient of the other hospital, and a folder goes before."""
     root = Path(table["image_path"].iloc[0]).parents[3]
