@@ -1,8 +1,10 @@
 """What several tests share."""
 
 import os
+import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 # Tests share the cores. A thread of scikit-learn that spins while it waits for another one keeps that one from its
@@ -13,6 +15,13 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 def pytest_collection_modifyitems(items):
     """Lessons take longest, and begin."""
     items.sort(key=lambda item: item.get_closest_marker("lessons") is None)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup():
+    """A test has the same random weights whichever ran before it: Keras seeds its layers from Python's generator."""
+    random.seed(0)
+    np.random.seed(0)
 
 
 @pytest.fixture(scope="session")

@@ -234,7 +234,9 @@ def test_pool_classifier():
     given = images[:, :32, :32].repeat(3, -1)
     np.testing.assert_allclose(model.predict(given, verbose=0).sum(axis=-1), 1, atol=1e-6)
     labels = transfer_classifier(SMALL, (32, 32, 3), num_classes=6, multi_label=True)
-    assert labels.predict(given, verbose=0).sum() == pytest.approx(6, abs=0.5)  # random weights: about one half each
+    answered = labels.predict(given, verbose=0)
+    assert ((answered > 0) & (answered < 1)).all()
+    assert (answered.sum(axis=-1) > 1.5).all()  # random weights: about one half each, six times
 
 
 def test_decoder_classifier():
