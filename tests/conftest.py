@@ -4,7 +4,6 @@ import os
 import random
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 # Tests share the cores. A thread of scikit-learn that spins while it waits for another one keeps that one from its
@@ -21,7 +20,6 @@ def pytest_collection_modifyitems(items):
 def pytest_runtest_setup():
     """A test has the same random weights whichever ran before it: Keras seeds its layers from Python's generator."""
     random.seed(0)
-    np.random.seed(0)
 
 
 @pytest.fixture(scope="session")

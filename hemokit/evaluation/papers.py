@@ -35,7 +35,7 @@ _ORIGIN = {
     "renyard": ("CT-ICH JPG", "4 patients (127 slices) for threshold, model choice and test alike"),
     "northeastern": ("RSNA renders with polygons", "by slice; several rows a slice, so slices are on both sides"),
     "math7243": ("RSNA renders", "70/20/10 by slice"),
-    "twobranch": ("CT-ICH JPG", "80/20 by slice, after augmentation: copies are on both sides"),
+    "twobranch": ("CT-ICH JPG", "80/20 by slice, copies on both sides"),
     "fahim": ("RSNA 2019 DICOM", "21,000/744/3,528 scans"),
     "field": ("see the note", "see the note"),
 }
