@@ -157,7 +157,7 @@ def check_gpu():
 
 
 def _gpu_fix():
-    return "make an environment of its own for the card (not this one): pip install hemokit[gpu,lessons] there"
+    return "make an environment of its own for the card, not this one: pip install '.[gpu,lessons]' in hemokit's folder"
 
 
 def check_backend():

@@ -183,7 +183,9 @@ class PatchBatches(SliceBatches):
     def fingerprint(self):
         """64 hex digits that change with whatever the batches depend on."""
         told = repr((super().fingerprint, self._window, self._steps, self._flat, self.sampling, _code()))
-        return hashlib.sha256(told.encode()).hexdigest()
+        digest = hashlib.sha256(told.encode())
+        digest.update(np.ascontiguousarray(self._members).data)  # which slices are neighbors
+        return digest.hexdigest()
 
 
 def _members(table, depth, step, flat):

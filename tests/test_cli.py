@@ -55,6 +55,8 @@ def test_an_option_twice_is_refused(second, capsys):
     """Nothing is taken in place of what came before it; an option that may come several times may."""
     assert main(["predict", "demo", "--data", "a", "--out", "c", *second]) == 2
     assert capsys.readouterr().err.startswith("hemokit: --data came 2 times, but expected once.")
+    assert main(["train", "--balance", "--out", "c", "--no-balance"]) == 2
+    assert capsys.readouterr().err.startswith("hemokit: --balance and --no-balance came together, but expected one")
     main(["doctor", "--data", "/nowhere", *second])
     assert "came 2 times" not in capsys.readouterr().err
 

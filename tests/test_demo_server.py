@@ -129,6 +129,15 @@ def test_who_asks_first_is_told_before_sending():
     assert b" 413 " in answer.splitlines()[0] and b"expected are at most" in answer and b"nosniff" in answer
 
 
+def test_a_body_of_unknown_length_is_told_why():
+    """A request whose length is not told gets 411 and a sentence before its body is taken."""
+    head = b"POST /api/slices HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with serving(formula()) as port, socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.sendall(head)
+        answer = b"".join(iter(lambda: connection.recv(2**16), b""))
+    assert b" 411 " in answer.splitlines()[0] and b"expected" in answer
+
+
 def check_overload(requests, size, seconds_per_slice):
     data = png_of(np.random.default_rng(0).integers(0, 256, (size, size)).astype(np.uint8))
     with Process(seconds_per_slice) as server:

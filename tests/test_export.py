@@ -93,12 +93,22 @@ def test_changed_file(tmp_path):
 
 
 def test_missing_and_damaged_cards(tmp_path):
-    """No card, no model; nor with a card that is cut off, or says nonsense."""
+    """No card, no model; nor with a card that is cut off, or says nonsense: the field and what it says are named."""
     path = write_onnx(tmp_path / "m.onnx")
     whole = json.loads(card_path(path).read_text())
-    for text in ("", "[]", "{}", json.dumps(whole)[:-9], json.dumps({**whole, "threshold": 7}), "[" * 100_000):
+    damaged = {
+        "": "the file is empty", "[]": "it lacks name, format", "{}": "it lacks name, format", "3": "it is no JSON of",
+        json.dumps(whole)[:-9]: "it is no JSON of a card", "[" * 100_000: "it is no JSON of a card",
+    }  # fmt: skip
+    for field, value in (
+        ("threshold", 7), ("name", 1), ("format", "pickle"), ("input_shape", []), ("input_shape", [8.0, 8.0, 1.0]),
+        ("output_shape", [8, 8, 0]), ("outputs", []), ("outputs", ["a", "b"]), ("channels", [1]), ("scores", [1]),
+        ("compared", [None]), ("about", []),
+    ):  # fmt: skip
+        damaged[json.dumps({**whole, field: value})] = f"{field} is "
+    for text, told in damaged.items():
         card_path(path).write_text(text)
-        with pytest.raises(HemokitError, match=r"m\.onnx\.json: (a card that is damaged|the file is empty)"):
+        with pytest.raises(HemokitError, match=rf"m\.onnx\.json: (a card that is damaged: )?{told}"):
             load_exported(path)
     card_path(path).unlink()
     with pytest.raises(HemokitError, match=r"there is no card m\.onnx\.json beside it"):

@@ -104,6 +104,12 @@ def test_resumes_in_either_phase(data, whole, tmp_path, epoch):
         assert state_of(tmp_path / name) == state_of(whole[0] / name)
 
 
+def test_one_rate_for_two_phases_is_refused(data, tmp_path):
+    """learning_rate is an option of `fit` that both phases bring themselves."""
+    with pytest.raises(HemokitError, match="learning_rate for two phases, but expected learning_rates, one for each"):
+        fit_in_two_phases(build, *data, run_dir=tmp_path, **PHASES, learning_rate=0.01)
+
+
 @pytest.mark.promises
 def test_another_first_phase_is_noticed(data, whole, tmp_path):
     """A second phase does not go on from a first one that was trained anew in another way."""

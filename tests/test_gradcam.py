@@ -67,6 +67,9 @@ def test_maps_of_a_batch(layer):
                         ([images[0], images[1][:4]], "images that make no array")):  # fmt: skip
         with pytest.raises(HemokitError, match=came):
             gradcam_batch(model, wrong, label=0)
+    any_size = unet((None, None, 1), filters=(3, 4))
+    with pytest.raises(HemokitError, match=r"an image of the shape \(12, 1\)"):  # one image is no batch of columns
+        gradcam_batch(any_size, images[0], label=0)
 
 
 @pytest.mark.parametrize("end", [layers.Softmax(), layers.Activation("softmax"), keras.ops.softmax, keras.ops.sigmoid])

@@ -211,6 +211,14 @@ def test_fingerprint_knows_all(train):
     assert len(found | {PatchBatches(train, **options).fingerprint}) == len(changes)
 
 
+def test_fingerprint_knows_the_neighbors(train):
+    """The same slices as one scan or as two make other volumes."""
+    scan = train[train["scan_id"] == train["scan_id"].iloc[0]]
+    first = np.where(scan["slice_index"] < scan["slice_index"].median(), "a", "b")
+    cuts = [scan, scan.assign(scan_id=first)]
+    assert len({PatchBatches(cut, **DEEP).fingerprint for cut in cuts}) == 2
+
+
 @pytest.mark.parametrize(
     "changes, message",
     [
@@ -273,5 +281,7 @@ def test_scans_by_hand(slices):
     assert [one.tolist() for one in rows_of_scans(rows)] == [[1, 2, 0], [3]] and rows_of_scans(rows.head(0)) == []
     with pytest.raises(HemokitError, match="has two slices at place"):
         rows_of_scans(slices.iloc[[0, 1, 1]])
+    with pytest.raises(HemokitError, match="has no slice behind place 0"):  # a gap, and only then a place twice
+        rows_of_scans(slices.iloc[[0, 2, 2]])
     with pytest.raises(HemokitError, match="1 of 4 slices have no scan_id"):
         rows_of_scans(rows.assign(scan_id=["a", None, "a", "b"]))

@@ -129,8 +129,8 @@ def test_an_error_on_the_way(folder, store, tmp_path, monkeypatch):
     assert done[2] == done[0] - 2 and contents(tmp_path / "out") == contents(store)
 
 
-def killed(folder, out, moment, *, workers):
-    """Prepare in a process of its own and kill it after `moment` seconds; whether it had finished before."""
+def killed(folder, out, shards, pause, *, workers):
+    """Prepare in a process of its own and kill it some seconds after so many shards; whether it had finished before."""
     script = (
         "import sys\nfrom hemokit.prepare import prepare_store\nif __name__ == '__main__':\n"
         "    print('begun', flush=True)\n"
@@ -142,7 +142,9 @@ def killed(folder, out, moment, *, workers):
     command = [sys.executable, str(path), str(folder), str(out), str(workers)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True) as process:
         process.stdout.readline()
-        time.sleep(moment)
+        while process.poll() is None and len(list(out.glob(".work/shards/*.json"))) < shards:
+            time.sleep(0.001)
+        time.sleep(pause)
         finished = process.poll() is not None
         process.send_signal(signal.SIGKILL)
     return finished
@@ -153,13 +155,14 @@ def killed(folder, out, moment, *, workers):
     pytest.param(2, marks=pytest.mark.slow), pytest.param(20, marks=pytest.mark.promises)
 ])  # fmt: skip
 def test_kill_and_resume(folder, store, tmp_path, kills):
-    """Killed at random moments, with one process or two, and resumed: the store is the same, with nothing beside it."""
-    begun = time.perf_counter()
-    prepare_store(folder, tmp_path / "whole", workers=1, slices_a_shard=20)
-    span, rng, early = time.perf_counter() - begun, random.Random(0), 0
+    """Killed anywhere, with one process or two, and resumed: the store is the same, with nothing beside it.
+
+    First of all while no shard is done, then after any number of them, and up to a fifth of a second later.
+    """
+    shards, rng, early = len(list(store.glob("shards/*"))), random.Random(0), 0
     for number in range(kills):
-        out = tmp_path / f"out{number}"
-        early += not killed(folder, out, rng.uniform(0, 1.2 * span), workers=1 + number % 2)
+        out, after = tmp_path / f"out{number}", rng.randint(0, shards) if number else 0
+        early += not killed(folder, out, after, rng.uniform(0, 0.2) if number else 0, workers=1 + number % 2)
         prepare_store(folder, out, workers=1, slices_a_shard=20)
         assert contents(out) == contents(store)
     assert early > 0
@@ -203,6 +206,21 @@ def test_changed_input_is_refused(copy, tmp_path, monkeypatch, change, match):
     change(copy)
     with pytest.raises(HemokitError, match=match):
         prepare_store(copy, tmp_path / "out", workers=1)
+
+
+def test_a_change_while_preparing_is_found(copy, tmp_path, monkeypatch):
+    """A file that is replaced after its slice was packed: the store is not finished with two states of it."""
+    work_off = prepare_running.work_off
+
+    def then_change(jobs, **options):
+        yield from work_off(jobs, **options)
+        path = sorted(copy.glob("stage_2_train/*.dcm"))[3]
+        os.utime(path, ns=(0, path.stat().st_mtime_ns + 10**9))
+
+    monkeypatch.setattr(prepare_running, "work_off", then_change)
+    with pytest.raises(HemokitError, match="1 file changed since this store was begun"):
+        prepare_store(copy, tmp_path / "out", workers=1)
+    assert not (tmp_path / "out" / "SHA256SUMS.txt").exists()
 
 
 def test_changed_settings_are_refused(copy, folder, store, tmp_path, monkeypatch):

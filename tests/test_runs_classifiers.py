@@ -111,6 +111,9 @@ def test_other_weights_are_another_run(split, segmenter, tmp_path):
         ({"epochs": (1, 0)}, "the plain network has nothing to freeze"),
         ({"model": "VGG16", "epochs": (0, 0)}, "one of them at least"),
         ({"model": "VGG16", "weights": "gone.h5"}, "gone.h5: no such file"),
+        ({"weights": "imagenet"}, "weights 'imagenet' for the plain network"),
+        ({"model": "unet", "weights": None}, "the model 'unet' without weights, but expected the folder of a segm"),
+        ({"cached_epochs": 2}, r"cached_epochs with epochs \(0, \d\), but expected a frozen phase and one after it"),
     ],
 )
 def test_wrong_recipes(split, tmp_path, changes, told):

@@ -29,16 +29,21 @@ def test_scores_with_empty_fields(tmp_path):
 
 @pytest.fixture
 def slices(monkeypatch):
-    """Function: ids of a folder -> `Slices` of a run that judged the slices c (validation) and d (test)."""
-    own = pd.DataFrame({"slice_id": ["c", "d"], "split": ["validation", "test"]})
+    """Function: ids of a folder -> `Slices` of a run that judged the slices c (validation) and d (test).
+
+    The model says 0.2 of each slice, or what `says` is.
+    """
+    own = pd.DataFrame({"slice_id": ["c", "d"], "split": ["validation", "test"], "mean_probability": 0.2})
     monkeypatch.setattr(exporting, "read_predictions", lambda folder: own)
+    monkeypatch.setattr("hemokit.batches.SliceBatches", lambda rows, **how: rows)
     monkeypatch.setattr(exporting, "has_truth", lambda table: pd.Series(True, table.index))
 
-    def made(ids):
+    def made(ids, says=0.2):
+        monkeypatch.setattr(exporting, "predict", lambda model, batches, rows: rows.assign(mean_probability=says))
         table = pd.DataFrame({"slice_id": list(ids), "any": 1})
         data = SimpleNamespace(table=table, layout="ct_ich_nifti", described="a folder")
         settings = {"channels": [tuple(CHANNEL.values())], "image_size": 16}
-        return exporting._slices_of("run", settings, data)
+        return exporting._slices_of("run", settings, data, None)
 
     return made
 
@@ -51,6 +56,12 @@ def test_training_slices_are_those_of_the_own_folder(slices):
         assert slices(ids).train.empty
         with pytest.raises(HemokitError, match="a folder has no training slices of this run, but expected the folder"):
             exporting._calibration(slices(ids))
+
+
+def test_slices_are_known_by_content(slices):
+    """Another phantom has the same names: where the model says something else of them, they are not the run's."""
+    assert slices("abcd", says=0.201).train["slice_id"].tolist() == ["a", "b"]
+    assert slices("abcd", says=0.3).train.empty and slices("abcd", says=0.3).test.empty
 
 
 def test_models_that_are_not_square(tmp_path):

@@ -111,6 +111,18 @@ def test_unknown_networks_are_refused():
         recipes.build_network(RECIPE | {"network": "two_branch:VGG16"}, (32, 32, 1))
     with pytest.raises(HemokitError, match="'transfer_unet' needs a backbone"):
         recipes.build_network(RECIPE | {"network": "transfer_unet"}, (32, 32, 1))
+    with pytest.raises(HemokitError, match="weights 'imagenet' for the network 'unet' without a backbone"):
+        recipes.build_network(RECIPE | {"weights": "imagenet"}, (32, 32, 1))
+
+
+@pytest.mark.parametrize("key, name", [("augmentation", "standard"), ("loss", "bce")])
+def test_unknown_names_are_refused(folder, tmp_path, key, name):
+    """A loss or an augmentation of another name, such as those of the command line."""
+    table = split_by_patient(open_dataset(folder), fractions=(0.6, 0.2, 0.2))
+    recipe = RECIPE | {"image_size": 64, "batch_size": 4, "augmentation": "NONE", "loss": "dice_bce", key: name}
+    with pytest.raises(HemokitError, match=f"{key} is '{name}', but expected one of"):
+        recipes.train_recipe(table, "x", recipe, runs=tmp_path, source="phantom")
+    assert not list(tmp_path.iterdir())
 
 
 def test_folder_with_masks_is_trained_on(folder, capsys):

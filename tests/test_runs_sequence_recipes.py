@@ -1,7 +1,9 @@
 """The sequence recipe from slices to Table I, and what it refuses."""
 
 import numpy as np
+import pandas as pd
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from hemokit.checks import HemokitError
 from hemokit.datasets import open_dataset
@@ -14,6 +16,7 @@ from hemokit.runs.sequence_recipes import (
     KEYS,
     PAPER,
     QUICK,
+    SequenceSlices,
     put_together,
     sequence_slices,
     train_scans,
@@ -53,8 +56,10 @@ def test_from_a_store_to_table_one(tables, runs):
     for frame in (slices.predictions, run.predictions):
         assert frame["slice_id"].tolist() == table[table["split"] != "train"]["slice_id"].tolist()
         assert len(label_table(frame[frame["split"] == "test"], num_resamples=100)) == 24
-    both = [frame.assign(split="both") for frame in (slices.predictions, run.predictions)]
-    assert auroc_gain(*both, unit="slice_id", num_resamples=100).estimate > -1
+    both = [frame[frame["split"] == "test"] for frame in (slices.predictions, run.predictions)]
+    before, after = (roc_auc_score(frame["any"], frame["probability_any"]) for frame in both)
+    gain = auroc_gain(*both, unit="slice_id", num_resamples=100).estimate
+    assert gain == pytest.approx(after - before, abs=1e-6) and gain != 0
     again = train_sequence(sequence_slices(table, "quick", SMALL, runs=runs, source="phantom"), SMALL)
     assert again.run_dir == run.run_dir and again.predictions.equals(run.predictions)
     reduction = read_reduction(run.run_dir / "reduction.npz")
@@ -100,3 +105,25 @@ def test_refused(tables, runs):
     with pytest.raises(HemokitError, match="0 are train"):
         sequence_slices(table.assign(split="test"), "quick", SMALL, runs=runs, source="phantom")
     assert set(QUICK) == set(PAPER) == set(KEYS)
+
+
+@pytest.mark.parametrize("changes, told", [
+    ({"model": "resnext"}, "model is 'resnext', but expected one of 'resnext101', 'resnext_small', 'plain_cnn'"),
+    ({"augmentation": "standard"}, "augmentation is 'standard'"),
+    ({"weights": "imagenet"}, "weights 'imagenet' for resnext_small"),
+])  # fmt: skip
+def test_wrong_recipes(tables, runs, changes, told):
+    """A recipe that cannot be is refused before anything is trained."""
+    with pytest.raises(HemokitError, match=told):
+        sequence_slices(tables["rsna"], "quick", SMALL | changes, runs=runs, source="phantom")
+    assert not list(runs.glob("*"))
+
+
+@pytest.mark.parametrize("order", [[0, 1], [0.5] * 4])
+def test_wrong_orders(order):
+    """Places are whole numbers, one a row."""
+    slices = SequenceSlices(None, pd.DataFrame({"slice_id": list("abcd")}), None, None, "x", "phantom", 0)
+    with pytest.raises(
+        HemokitError, match=r"order has the shape \(\d,\) and holds .*, but expected \(4,\) whole numbers"
+    ):
+        train_sequence(slices, SMALL, order=order)

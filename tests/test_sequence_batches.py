@@ -108,6 +108,14 @@ def test_fingerprint():
     assert len({one, *(other.fingerprint for other in others)}) == 6
 
 
+def test_fingerprint_knows_where_a_scan_ends():
+    """The same slices in the same order, as scans of two and two or of three and one."""
+    table = slice_table((4,)).sort_values("slice_index", ignore_index=True)
+    vectors = vectors_of(table)
+    cuts = [table.assign(scan_id=list(names)) for names in ("AABB", "AAAB")]
+    assert len({SequenceBatches(cut, vectors).fingerprint for cut in cuts}) == 2
+
+
 @pytest.mark.parametrize("change, match", [
     (lambda table: table.assign(slice_index=1), "has two slices at place 1"),
     (lambda table: table.assign(scan_id=None), "19 of 19 slices have no scan_id"),

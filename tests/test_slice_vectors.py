@@ -35,6 +35,7 @@ def small_model(seed=0):
     image = keras.Input((8, 8, 1))
     x = keras.layers.Conv2D(18, 3, strides=2, activation="relu")(image)
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
+    x = keras.layers.Dense(7, "relu", name="hidden")(x)
     return keras.Model(image, keras.layers.Dense(6, "sigmoid")(x))
 
 
@@ -68,7 +69,9 @@ def test_second_time_computes_nothing(table, monkeypatch):
         slice_vectors(small_model(), batches_of(table.iloc[1:]), precision="float32"),
         slice_vectors(small_model(), batches_of(table, windows="bone"), precision="float32"),
     ]
-    assert computed and len({first.origin, *(one.origin for one in others)}) == 4
+    others.append(slice_vectors(small_model(), batches_of(table), layer="hidden", precision="float32"))
+    assert others[-1].features.shape[1] == 7
+    assert computed and len({first.origin, *(one.origin for one in others)}) == 5
 
 
 def test_a_damaged_cache_is_made_again(table, cache):

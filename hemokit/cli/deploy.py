@@ -26,7 +26,7 @@ def export(
 
     The card <file>.json says what the model sees, its threshold, its data and scores, and the file's SHA-256; nothing
     loads the file without it. With --data it also says how much Dice the format costs on test slices of the run.
-    int8 learns its ranges from training slices, so it needs --data (a run on the phantom does not).
+    int8 learns its ranges from training slices, so it needs --data (a run on the built-in phantom does not).
     For education only, not a medical device.
     """
     from hemokit.export import FORMATS, PRECISIONS, read_card
@@ -39,7 +39,7 @@ def export(
         from hemokit.runs.exporting import export_run
     path = export_run(run_dir, out, format=format, precision=precision, root=root)
     card = read_card(path)
-    print(f"Wrote {path} ({card.size_bytes / 2**20:.2f} MiB) and its card {path.name}.json. {NOTICE}")
+    print(f"The model is {path} ({card.size_bytes / 2**20:.2f} MiB) and its card {path.name}.json. {NOTICE}")
     for row in card.compared:
         print(
             f"On {row['judged_on']}: Dice {row['dice']:.4f}, by Keras {row['dice_keras']:.4f}; probabilities differ by "

@@ -54,18 +54,21 @@ def main(arguments=None):
 
 
 def _check_once(arguments):
-    """Refuse an option that was given twice and is taken once: typer would drop the first value in silence."""
+    """Refuse an option of one value that came twice, or with its opposite: typer would take the last in silence."""
     command, given = typer.main.get_command(app), []
     for one in arguments:
         if one == "--":
             break
         command = getattr(command, "commands", {}).get(one, command)
         given.append(one.partition("=")[0])
-    once = {name for own in command.params for name in own.opts if name.startswith("--") and not own.multiple}
-    twice = [name for name in given if name in once and given.count(name) > 1]
-    if twice:
-        came = f"{twice[0]} came {given.count(twice[0])} times"
-        raise problem(came, "once", "Run the command once for each, or leave the others out.")
+    for own in command.params:
+        names = [name for name in (*own.opts, *own.secondary_opts) if name.startswith("--")]
+        came = [name for name in given if name in names]
+        if len(came) > 1 and not own.multiple:
+            same = len(set(came)) == 1
+            told = f"{came[0]} came {len(came)} times" if same else f"{' and '.join(came)} came together"
+            remedy = "Run the command once for each, or leave the others out."
+            raise problem(told, "once" if same else "one of them", remedy)
 
 
 def _show_version(wanted: bool):

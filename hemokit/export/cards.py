@@ -96,49 +96,55 @@ def read_card(path):
     if not beside.is_file():
         remedy = "Copy both files together, or export the model again: hemokit export."
         raise problem(f"there is no card {beside.name} beside it", "the model with its card", remedy, file=path)
+    data = read_bytes(beside, max_bytes=MAX_BYTES)
     try:
-        content = json.loads(read_bytes(beside, max_bytes=MAX_BYTES))
-        card = Card(**{name: content[name] for name in Card._fields})
-        card = card._replace(**{name: tuple(getattr(card, name)) for name in _TUPLES})
-        fits = _fits(card)
-    except (ValueError, KeyError, TypeError, RecursionError):
-        fits = False
-    if not fits:
-        raise problem("a card that is damaged", "what hemokit export wrote", "Export the model again.", file=beside)
+        content = json.loads(data)
+        missing = [name for name in Card._fields if name not in content]
+        card = None if missing else Card(**{name: content[name] for name in Card._fields})
+        card = card and card._replace(**{name: tuple(getattr(card, name)) for name in _TUPLES})
+        wrong = f"it lacks {', '.join(missing)}" if missing else _wrong(card)
+    except (ValueError, TypeError, RecursionError) as error:
+        wrong = f"it is no JSON of a card ({str(error)[:_SHOWN]})"
+    if wrong:
+        raise problem(f"a card that is damaged: {wrong}", _EXPECTED, "Export the model again.", file=beside)
     return card
 
 
 _TUPLES = ("input_shape", "output_shape", "outputs", "channels", "scores", "compared")
 _TEXTS = ("name", "precision", "sha256", "chosen_on", "trained_on", "judged_on", "data", "notice")
+_THRESHOLDS = ("threshold", "slice_threshold")
 
 
-def _fits(card):
-    """Whether the values of a card are of their kinds, and fit each other."""
-    whole = (*card.input_shape, *card.output_shape)
-    sizes = all(isinstance(one, int) and not isinstance(one, bool) and 0 < one < 2**15 for one in whole)
-    texts = all(isinstance(getattr(card, name), str) for name in _TEXTS)
-    numbers = all(one is None or _is_probability(one) for one in (card.threshold, card.slice_threshold))
-    shapes = len(card.input_shape) == 3 and len(card.output_shape) in (1, 3)
-    named = shapes and len(card.outputs) == card.output_shape[-1] and all(isinstance(one, str) for one in card.outputs)
-    seen = not card.channels or len(card.channels) == card.input_shape[-1]
-    rows = all(isinstance(one, dict) for one in (*card.channels, *card.scores, *card.compared, card.about))
-    windows = rows and all(_is_channel(one) for one in card.channels)
-    return (
-        card.format in (*SUFFIXES, COREML)
-        and sizes
-        and texts
-        and numbers
-        and shapes
-        and named
-        and seen
-        and rows
-        and windows
+_EXPECTED, _SHOWN = "what hemokit export wrote", 80  # so many characters of what came
+
+
+def _wrong(card):
+    """Which field of a card is not of its kind or does not fit the others, in words; None where all are right."""
+    fits = {name: isinstance(getattr(card, name), str) for name in _TEXTS}
+    fits["format"] = card.format in (*SUFFIXES, COREML)
+    fits["input_shape"] = len(card.input_shape) == 3 and all(map(_is_size, card.input_shape))
+    fits["output_shape"] = len(card.output_shape) in (1, 3) and all(map(_is_size, card.output_shape))
+    fits |= {name: getattr(card, name) is None or _is_probability(getattr(card, name)) for name in _THRESHOLDS}
+    fits["outputs"] = all(isinstance(one, str) for one in card.outputs) and len(card.outputs) == _last(
+        card.output_shape
     )
+    fits["channels"] = all(map(_is_channel, card.channels)) and len(card.channels) in (0, _last(card.input_shape))
+    fits |= {name: all(isinstance(one, dict) for one in getattr(card, name)) for name in ("scores", "compared")}
+    fits["about"] = isinstance(card.about, dict)
+    return next((f"{name} is {str(getattr(card, name))[:_SHOWN]!r}" for name, good in fits.items() if not good), None)
+
+
+def _last(shape):
+    return shape[-1] if shape else None
+
+
+def _is_size(value):
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**15
 
 
 def _is_channel(one):
     """Whether a channel has its names and a window: level and width, finite and in HU, or neither is known."""
-    if not {"name", "dataset", "level", "width"} <= set(one):
+    if not isinstance(one, dict) or not {"name", "dataset", "level", "width"} <= set(one):
         return False
     level, width = one["level"], one["width"]
     if level is None and width is None:

@@ -5,6 +5,7 @@ Each takes the bytes that were checked, never the path again, and is safe to cal
 
 import contextlib
 import os
+import queue
 import tempfile
 import threading
 from pathlib import Path
@@ -37,7 +38,7 @@ def quiet():
 
 
 def litert(data, path, num_threads):
-    """A LiteRT model: an interpreter for each thread that calls, because one serves one caller at a time."""
+    """A LiteRT model: as many interpreters as callers came at once, because one serves one caller at a time."""
     if data[4:8] != b"TFL3":
         raise problem("the content is no LiteRT model", "a .tflite file", "Export the model again.", file=path)
     try:
@@ -45,27 +46,32 @@ def litert(data, path, num_threads):
             from ai_edge_litert.interpreter import Interpreter
     except ModuleNotFoundError as error:
         raise problem(f"{error.name} is not installed", "the runtime of .tflite files", INSTALL, file=path) from None
-    kept = threading.local()
+    idle = queue.SimpleQueue()
 
     def interpreter():
-        if not hasattr(kept, "one"):
+        try:
+            return idle.get_nowait()
+        except queue.Empty:
             with library_errors(path, "loading the LiteRT model"), quiet():
-                kept.one = Interpreter(model_content=data, num_threads=num_threads)
-                kept.one.allocate_tensors()
-        return kept.one
+                one = Interpreter(model_content=data, num_threads=num_threads)
+                one.allocate_tensors()
+            return one
 
     def run(images):
         one = interpreter()
-        place, back = one.get_input_details()[0]["index"], one.get_output_details()[0]["index"]
         results = []
         for image in images:  # the file is made for one image at a time
             one.set_tensor(place, image[None])
             one.invoke()
             results.append(one.get_tensor(back)[0])
+        idle.put(one)
         return np.stack(results)
 
-    details = interpreter().get_input_details(), interpreter().get_output_details()
-    return run, tuple([int(n) for n in one[0]["shape"][1:]] for one in details)
+    first = interpreter()
+    details = first.get_input_details()[0], first.get_output_details()[0]
+    place, back = (one["index"] for one in details)
+    idle.put(first)
+    return run, tuple([int(n) for n in one["shape"][1:]] for one in details)
 
 
 def onnx(data, path, num_threads):

@@ -98,7 +98,7 @@ def _checked_batch(model, images):
     except ValueError as error:  # images of several sizes in a list
         came, remedy = f"images that make no array ({error})", "Give images of one size."
         raise problem(came, f"an array of images of the shape {wanted}", remedy) from error
-    if images.ndim == len(wanted) and wanted[-1] == 1:
+    if images.ndim == len(wanted) and wanted[-1] == 1 and images.shape[-1] != 1:
         images = images[..., None]
     sizes = images.shape[1:]
     fits = len(sizes) == len(wanted) and all(size in (None, own) for own, size in zip(sizes, wanted, strict=True))

@@ -67,7 +67,7 @@ def begin(out, plan, inventory):
         _check_older(out, inventory)
         return True
     if (out / WORK / PLAN).is_file():
-        _check_files(out / WORK / INVENTORY, inventory)
+        check_files(out / WORK / INVENTORY, inventory)
         _check_same(json.loads((out / WORK / PLAN).read_text(encoding="utf-8")), plan, out)
         return False
     others = [one.name for one in out.iterdir() if one.name not in (WORK, SHARDS)] if out.is_dir() else []
@@ -128,7 +128,7 @@ def _check_same(before, now, out):
         raise problem(told, "the same as then", remedy, file=out)
 
 
-def _check_files(path, inventory):
+def check_files(path, inventory):
     """Raise where a file was added, removed or changed since the preparation began."""
     with open(path, encoding="utf-8") as stream:
         before = {name: (int(size), int(changed)) for name, size, changed in (line.rsplit(",", 2) for line in stream)}

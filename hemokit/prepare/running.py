@@ -10,7 +10,7 @@ from hemokit.datasets.rsna_headers import read_headers
 from hemokit.files import write_whole
 from hemokit.prepare.crew import work_off
 from hemokit.prepare.finish import HEADERS, finish
-from hemokit.prepare.plan import alone, begin, describe, inventory_of, remove_work, sweep
+from hemokit.prepare.plan import INVENTORY, alone, begin, check_files, describe, inventory_of, remove_work, sweep
 from hemokit.prepare.shards import divide, is_done
 from hemokit.processes import cores
 from hemokit.progress import progress_bar
@@ -73,6 +73,7 @@ def _prepare(root, out, plan, *, workers, dask, progress):
         bar.update(done)
         for count in work_off(todo, workers=workers, dask=dask):
             bar.update(count)
+    check_files(out / WORK / INVENTORY, inventory_of(root))  # once more: what is packed must be what was listed
     finish(root, out, jobs, plan)
 
 

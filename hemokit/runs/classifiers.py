@@ -33,7 +33,7 @@ from hemokit.leaks import check_no_leakage
 from hemokit.models.backbones import BACKBONES
 from hemokit.models.transfer import plain_cnn, transfer_classifier, unet_classifier
 from hemokit.predictions import build_label_predictions, write_label_predictions
-from hemokit.runs.recipes import recipe_windows, weights_told
+from hemokit.runs.recipes import AUGMENTATIONS, recipe_windows, weights_told
 from hemokit.splits import SPLITS, balance
 from hemokit.targets import labels_of, names_of, weights_of
 from hemokit.training import fit, fit_in_two_phases, freeze, load, predict_labels, unfreeze
@@ -44,7 +44,6 @@ KEYS = (
     *("learning_rates", "flip", "batch_size", "augmentation", "patience"),
 )
 HEAD_KEYS = ("classes", "imbalance", "epochs", "learning_rates", "batch_size", "patience")  # of `train_head`
-AUGMENTATIONS = ("NONE", "STANDARD", "RENYARD", "TWOBRANCH", "FAHIM")
 IMBALANCE = (None, "weights", "repeat")
 MODELS = ("plain_cnn", *BACKBONES, "unet")
 
@@ -72,6 +71,12 @@ def imagenet_or_random(backbone, input_shape):
 def build_classifier(recipe, num_channels):
     """The model of a recipe, as a function without arguments that builds it anew."""
     check_choice(recipe["model"], MODELS, "model")
+    if recipe["model"] == "plain_cnn" and recipe["weights"] is not None:
+        came = f"weights {recipe['weights']!r} for the plain network"
+        raise problem(came, "a backbone, for which there are some", "Set weights to None.")
+    if recipe["model"] == "unet" and recipe["weights"] is None:
+        remedy = "Set weights to pretraining.phantom_segmenter(...)."
+        raise problem("the model 'unet' without weights", "the folder of a segmentation run", remedy)
     classes = names_of(recipe["target"], recipe["classes"] or CLASSES)
     shape = (recipe["image_size"],) * 2 + (num_channels,)
     outputs = {"num_classes": len(classes), "multi_label": recipe["target"] != "class"}
@@ -169,6 +174,9 @@ def train_classifier(table, name, recipe, *, runs, source, seed=0):
     if not frozen + unfrozen or (frozen and recipe["model"] == "plain_cnn"):
         expected = "(frozen, unfrozen) epochs, one of them at least; the plain network has nothing to freeze"
         raise problem(f"epochs is {recipe['epochs']!r}", expected, "As in epochs=(0, 10).")
+    if recipe.get("cached_epochs") is not None and not (frozen and unfrozen):
+        came, remedy = f"cached_epochs with epochs {recipe['epochs']!r}", "Leave cached_epochs out."
+        raise problem(came, "a frozen phase and one after it", remedy)
     rows = {part: table[table["split"] == part].reset_index(drop=True) for part in SPLITS}
     train = classifier_batches(rows["train"], recipe, training=True, seed=seed)
     validation = classifier_batches(rows["validation"], recipe) if len(rows["validation"]) else None

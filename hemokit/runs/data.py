@@ -19,13 +19,15 @@ PHANTOM_SEED = 0  # the same heads whatever the seed of the training, so that ru
 class Data(NamedTuple):
     """A slice table, its layout, and in words what the data are ("a synthetic phantom (ct_ich_jpg, 40 patients)").
 
-    `name` is short, for tables: "phantom (synthetic), ct_ich_jpg".
+    `drawn` is the number of patients of the built-in phantom, None for a folder. `name` is short, for tables:
+    "phantom (synthetic), ct_ich_jpg".
     """
 
     table: pd.DataFrame
     layout: str
     is_phantom: bool
     described: str
+    drawn: int | None = None
 
     @property
     def name(self):
@@ -40,6 +42,7 @@ def open_data(root=None, *, patients=40, progress=None):
         patients: of the phantom.
         progress: show bars.
     """
+    drawn = patients if root is None else None
     if root is None:
         root = phantom_root("ct_ich_jpg", num_patients=patients, seed=PHANTOM_SEED, progress=bool(progress))
     layout, inside = find_dataset(root)
@@ -50,7 +53,7 @@ def open_data(root=None, *, patients=40, progress=None):
     known = table["patient_id"].dropna().nunique()
     count = counted(known, "patient") if known else f"{counted(len(table), 'slice')} of unknown patients"
     described = f"{'a synthetic phantom' if synthetic else 'real data'} ({layout}, {count})"
-    return Data(table, layout, synthetic, described)
+    return Data(table, layout, synthetic, described, drawn)
 
 
 def has_truth(table):

@@ -1,7 +1,6 @@
 """`hemokit export`: the model of a run as a file that runs elsewhere, with a card of what the run knows."""
 
 import csv
-import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,11 +16,11 @@ from hemokit.predictions import read_predictions
 from hemokit.runs.channels import Channel, windows_for
 from hemokit.runs.data import has_truth, open_data
 from hemokit.runs.judging_facts import REPORT
-from hemokit.runs.prediction import load_run, read_run
+from hemokit.runs.prediction import load_run, read_run, were_seen
+from hemokit.training import predict
 from hemokit.training.checkpoints import BEST
 
 EXPORTED = "exported"
-PATIENTS = 40  # of the phantom, where nothing else is known
 CALIBRATION, COMPARED = 100, 64  # slices that int8 learns its ranges from, and that formats are compared on
 TABLES = ("segmentation", "slices")  # of the run's report
 KEPT = ("metric", "estimate", "low", "high", "n", "unit", "patients", "data", "split", "seed")
@@ -33,11 +32,11 @@ def export_run(run_dir, out=None, *, format, precision="float32", root=None):
     Args:
         run_dir: what `hemokit train` wrote.
         out: file to write; None is exported/<run>.<format> in the run's folder, and then a file that was made of the
-            same weights before is used again.
+            same weights before is used again, with a card of what the run knows now.
         format: "keras", "litert" or "onnx".
         precision: "float32"; for LiteRT "float16" or "int8" too.
         root: the folder that the run was trained on, where formats are compared (and int8 finds its calibration
-            slices); a run on the phantom needs none for int8.
+            slices); a run on the built-in phantom needs none for int8.
 
     Returns:
         Path of the file. With `root`, its card says what the format costs: see `compared_rows`.
@@ -52,30 +51,23 @@ def export_run(run_dir, out=None, *, format, precision="float32", root=None):
     name = run_dir.resolve().name + ("" if precision == "float32" else f"_{precision}")
     path = Path(out) if out is not None else run_dir / EXPORTED / f"{name}{SUFFIXES[format]}"
     weights = sha256(run_dir / BEST) if (run_dir / BEST).is_file() else None
+    told = card_of(run_dir, settings, facts, weights)
     if not asked and path.is_file() and _made_of(path, weights, precision):
+        write_card(read_card(path)._replace(**told), path)  # the run may have been judged again since
         return path
     model = load_run(run_dir)
     data = None if root is None else open_data(root)
     if precision == "int8" and data is None:
-        if not settings.get("phantom"):
+        if "phantom_patients" not in settings:
             came, expected = "int8 came without --data", "the folder that the model was trained on"
             raise problem(came, expected, "int8 learns the range of its values from some of those slices.")
-        data = open_data(patients=_phantom_patients(facts))
-    slices = None if data is None else _slices_of(run_dir, settings, data)
+        data = open_data(patients=settings["phantom_patients"])
+    slices = None if data is None else _slices_of(run_dir, settings, data, model)
     calibration = _calibration(slices) if precision == "int8" else None
-    export_model(
-        model, path, format=format, precision=precision, calibration=calibration,
-        card=card_of(run_dir, settings, facts, weights),
-    )  # fmt: skip
+    export_model(model, path, format=format, precision=precision, calibration=calibration, card=told)
     if slices is not None:
         write_card(read_card(path)._replace(compared=tuple(compared_rows(slices, model, path))), path)
     return path
-
-
-def _phantom_patients(facts):
-    """How many heads the phantom of a run has, so that no other one is drawn."""
-    found = re.search(r"(\d+) patient", facts.trained_on)
-    return int(found[1]) if found else PATIENTS
 
 
 def card_of(run_dir, settings, facts, weights):
@@ -131,18 +123,28 @@ class Slices(NamedTuple):
     described: str
 
 
-def _slices_of(run_dir, settings, data):
+def _slices_of(run_dir, settings, data, model):
+    """The slices of a folder that the run trained on and tested; none where it is another folder.
+
+    Names are not enough: two phantoms have the same. So the model must say of some slices what it said in the run.
+    """
     from hemokit.batches import SliceBatches
+
+    def batches(rows, target):
+        return SliceBatches(rows, target=target, **shape)
 
     channels = [Channel(*one) for one in settings["channels"]]
     shape = {"image_size": settings["image_size"], "windows": windows_for(channels, data.layout), "batch_size": 16}
     own, table = read_predictions(run_dir), data.table[has_truth(data.table)].reset_index(drop=True)
     seen = {split: set(own["slice_id"][own["split"] == split]) for split in ("validation", "test")}
     known = seen["test"] | seen["validation"]  # what is left of the run's own folder is its training
-    own_folder = bool(known) and known <= set(data.table["slice_id"])
-    train = table[~table["slice_id"].isin(known)] if own_folder else table.iloc[:0]
-    test = table[table["slice_id"].isin(seen["test"])]
-    return Slices(train, test, lambda rows, target: SliceBatches(rows, target=target, **shape), data.described)
+    judged = table[table["slice_id"].isin(known)]
+    some = _evenly(judged, COMPARED).reset_index(drop=True)
+    if not len(some) or not were_seen(predict(model, batches(some, "mask"), some), own, rtol=0.05):
+        return Slices(table.iloc[:0], table.iloc[:0], batches, data.described)
+    whole = known <= set(data.table["slice_id"])
+    train = table[~table["slice_id"].isin(known)] if whole else table.iloc[:0]
+    return Slices(train, judged[judged["slice_id"].isin(seen["test"])], batches, data.described)
 
 
 def _calibration(slices):

@@ -27,6 +27,8 @@ from hemokit.training import fit, freeze, load, predict
 from hemokit.training.checkpoints import BEST
 
 __all__ = [
+    "AUGMENTATIONS",
+    "LOSSES",
     "NETWORKS",
     "LessonData",
     "build_network",
@@ -43,6 +45,8 @@ __all__ = [
 NETWORKS = {"unet": unet, "two_branch": two_branch, "unet_plus_plus": unet_plus_plus, "transfer_unet": transfer_unet}
 OPTIONS = ("filters", "batch_norm", "skips", "halve_slices")  # of a network's builder
 ON_BACKBONES = ("transfer_unet", "unet_plus_plus")
+AUGMENTATIONS = ("NONE", "STANDARD", "RENYARD", "TWOBRANCH", "FAHIM")
+LOSSES = ("binary_crossentropy", "dice_loss", "jaccard_distance", "dice_bce", "pooled_dice_bce")
 PIXELS_AT_ONCE = 32 * 128**2  # where nothing is learned: 128 slices of 64 px at once took two thirds of the time of 8
 
 
@@ -60,7 +64,7 @@ def build_network(recipe, input_shape):
         keras.Model.
 
     Raises:
-        HemokitError: another network; a backbone too many or too few; as the network's own builder.
+        HemokitError: another network; a backbone too many or too few; weights without one; as the network's builder.
     """
     name, _, backbone = recipe.get("network", "unet").partition(":")
     check_choice(name, NETWORKS, "network")
@@ -69,6 +73,9 @@ def build_network(recipe, input_shape):
     if not backbone and name == "transfer_unet":
         remedy = "Write it behind a colon, as in 'transfer_unet:ResNet50'."
         raise problem(f"the network {name!r} needs a backbone", "its name", remedy)
+    if not backbone and recipe.get("weights") is not None:
+        came = f"weights {recipe['weights']!r} for the network {name!r} without a backbone"
+        raise problem(came, "a backbone, for which there are some", "Set weights to None.")
     options = {key: recipe[key] for key in OPTIONS if key in recipe}
     if backbone:
         options |= {"backbone": backbone, "weights": recipe.get("weights")}
@@ -146,6 +153,9 @@ def train_recipe(table, name, recipe, *, runs, source, seed=0):
 
     Returns:
         (folder of the run, predictions frame).
+
+    Raises:
+        HemokitError: an augmentation or a loss of another name; as `draw_epoch` and `fit_recipe`.
     """
     from hemokit.pipelines import slice_pipeline
 
@@ -154,7 +164,7 @@ def train_recipe(table, name, recipe, *, runs, source, seed=0):
     windows = recipe_windows(recipe, table)
     how = {key: recipe[key] for key in ("image_size", "batch_size")} | {"prepare": recipe.get("prepare")}
     how |= {"target": "mask", "windows": windows}
-    augmentation = getattr(augment, recipe["augmentation"])
+    augmentation = getattr(augment, check_choice(recipe["augmentation"], AUGMENTATIONS, "augmentation"))
     drawn = draw_epoch(rows["train"], recipe, seed=seed)
     train = slice_pipeline(drawn, training=True, augmentation=augmentation, seed=seed, **how)
     how["batch_size"] = max(how["batch_size"], PIXELS_AT_ONCE // recipe["image_size"] ** 2)
@@ -180,12 +190,13 @@ def fit_recipe(name, recipe, input_shape, train, validation, *, runs, source, se
         folder of the run.
 
     Raises:
-        HemokitError: as `build_network` and `training.fit`.
+        HemokitError: a loss of another name; as `build_network` and `training.fit`.
     """
+    loss = getattr(losses, check_choice(recipe["loss"], LOSSES, "loss"))
     run_dir = run_folder(runs, name, recipe, train, validation, seed=seed)
     fit(
         lambda: build_network(recipe, input_shape), train, validation, patience=recipe.get("patience"),
-        run_dir=run_dir, epochs=recipe["epochs"], loss=getattr(losses, recipe["loss"]), seed=seed,
+        run_dir=run_dir, epochs=recipe["epochs"], loss=loss, seed=seed,
         learning_rate=recipe["learning_rate"], schedule=recipe["schedule"],
         metrics=[losses.SoftDice()], monitor="val_dice",
         settings={"system": name, "data": source, **_told(recipe)},

@@ -12,7 +12,8 @@ A recipe is a dict with the keys
 
     data = sequence_slices(table, "detection", QUICK, runs="runs", source="real scans")
     run = train_sequence(data, QUICK)
-    label_table(run.predictions), auroc_gain(data.predictions, run.predictions)
+    before, after = (one[one["split"] == "test"] for one in (data.predictions, run.predictions))
+    label_table(after), auroc_gain(before, after)
 """
 
 import hashlib
@@ -25,14 +26,14 @@ import pandas as pd
 
 from hemokit import augment
 from hemokit.batches import SliceBatches
-from hemokit.checks import check_columns, problem
+from hemokit.checks import check_choice, check_columns, problem
 from hemokit.leaks import check_no_leakage
 from hemokit.losses import weighted_log_loss
 from hemokit.models.sequence import resnext101, resnext_small, scan_lstm
 from hemokit.predictions import write_label_predictions
 from hemokit.reduction import fit_reduction, write_reduction
-from hemokit.runs.classifiers import build_classifier
-from hemokit.runs.recipes import recipe_windows, weights_told
+from hemokit.runs.classifiers import MODELS, build_classifier
+from hemokit.runs.recipes import AUGMENTATIONS, recipe_windows, weights_told
 from hemokit.sequence_batches import SequenceBatches, SliceVectors
 from hemokit.splits import SPLITS
 from hemokit.training import fit, load, predict_scans, predict_slices, slice_vectors
@@ -88,8 +89,8 @@ def sequence_slices(table, name, recipe, *, runs, source, seed=0, cache=True):
         `SequenceSlices`.
 
     Raises:
-        HemokitError: a recipe with a key too few, rows of no split, none to train on or none to predict, a patient in
-            two splits; and as `fit`.
+        HemokitError: a recipe with a key too few or an unknown value, rows of no split, none to train on or none to
+            predict, a patient in two splits; and as `fit`.
     """
     _check(table, recipe)
     how = {"target": "subtypes", "image_size": recipe["image_size"], "batch_size": recipe["batch_size"]}
@@ -127,7 +128,7 @@ def train_sequence(slices, recipe, *, order=None):
     Raises:
         HemokitError: as `sequence_slices`, `fit_reduction` and `SequenceBatches`.
     """
-    table = slices.table if order is None else slices.table.assign(slice_index=np.asarray(order, int))
+    table = slices.table if order is None else slices.table.assign(slice_index=_places(order, len(slices.table)))
     _check(table, recipe)
     features = slices.vectors.features
     reduction = fit_reduction(features, table, num_components=recipe["components"], seed=slices.seed)
@@ -211,10 +212,22 @@ def _fitted(build, train, validation, path, settings, *, seed, **options):
 
 def _builder(recipe, num_channels):
     """A function without arguments that builds the slice model."""
+    if recipe["model"] in OWN_MODELS and recipe["weights"] is not None:
+        came, remedy = f"weights {recipe['weights']!r} for {recipe['model']}", "Set weights to None."
+        raise problem(came, "a backbone of keras.applications, for which there are some", remedy)
     shape = (recipe["image_size"],) * 2 + (num_channels,)
     if recipe["model"] in OWN_MODELS:
         return lambda: OWN_MODELS[recipe["model"]](shape)
     return build_classifier({**recipe, "target": "subtypes", "classes": None}, num_channels)
+
+
+def _places(order, count):
+    """The places that stand for those of the table, checked."""
+    order = np.asarray(order)
+    if order.shape != (count,) or order.dtype.kind not in "iu":
+        came, remedy = f"order has the shape {order.shape} and holds {order.dtype}", "Give a place a row of the table."
+        raise problem(came, f"({count},) whole numbers", remedy)
+    return order
 
 
 def _rows(table, part):
@@ -231,6 +244,8 @@ def _check(table, recipe):
     if missing:
         remedy = "Begin with another recipe: {**sequence_recipes.QUICK, ...}."
         raise problem(f"the recipe lacks {', '.join(missing)}", f"the keys {', '.join(KEYS)}", remedy)
+    check_choice(recipe["model"], (*OWN_MODELS, *MODELS), "model")
+    check_choice(recipe["augmentation"], AUGMENTATIONS, "augmentation")
     check_columns(table, ["slice_id", "patient_id", "scan_id", "split"])
     counts = {part: int((table["split"] == part).sum()) for part in SPLITS}
     if sum(counts.values()) < len(table) or not counts["train"] or sum(counts.values()) == counts["train"]:

@@ -55,6 +55,8 @@ def train_split(data, out, recipe, *, fractions=(0.7, 0.15, 0.15), fold=None, nu
     split = {"fractions": list(fractions)} if fold is None else {"fold": fold, "num_folds": num_folds}
     told = {"trained_on": data.described, "phantom": data.is_phantom, "split": split}
     told["channels"] = [list(channel) for channel in channels]
+    if data.drawn is not None:
+        told["phantom_patients"] = data.drawn  # of the built-in one: whoever needs its slices again draws as many
     _fit(table, windows_for(channels, data.layout), out, recipe, told)
     _predict(table, channels, out, recipe, data)
     return report_run(out, seed=recipe.seed)

@@ -69,10 +69,14 @@ def fit_in_two_phases(
         DataFrame as `fit`, of both phases, with the column phase in front.
 
     Raises:
-        HemokitError: as `fit`; a model without a backbone; a first phase that is not the one from which the second
-            began; with cached_epochs, a function that builds another backbone each time.
+        HemokitError: as `fit`; learning_rate, which would be that of one phase; a model without a backbone; a first
+            phase that is not the one from which the second began; with cached_epochs, a function that builds another
+            backbone each time.
     """
     run_dir, optimizer, seed = Path(run_dir), options.pop("optimizer", None), options.get("seed", 0)
+    if "learning_rate" in options:
+        came, remedy = "learning_rate for two phases", "Write learning_rates=(1e-3, 1e-5)."
+        raise problem(came, "learning_rates, one for each", remedy)
     (first, second), rates = _two(epochs, "epochs"), _two(learning_rates, "learning_rates")
     which = _goes_on_from(options)
     how = [{**options, **_at_rate(optimizer, rate)} for rate in rates]

@@ -35,7 +35,8 @@ def fit(
         train, validation: `batches.SliceBatches`, a dataset of `pipelines.slice_pipeline`, (x, y) arrays, or any data
             source of Keras that ends. validation may be None if `monitor` is not a value of it.
         run_dir: folder of this run, made if missing; the top of this module says what it gets.
-        epochs: how many in all, those before a resumption counted in.
+        epochs: how many in all, those before a resumption counted in; more than a run began with go on with a constant
+            schedule alone, as along a cosine each rate depends on their number.
         loss: function (y_true, y_pred), its Keras name, or a keras.losses.Loss; for labels
             "sparse_categorical_crossentropy" (classes) or "binary_crossentropy". Weights of a batch count in the loss
             of training, not in metrics.

@@ -66,10 +66,14 @@ def _key(network, batches, precision):
 
 
 def _described(network):
-    """What the layers do, without their names: Keras counts those of unnamed ones up in every process."""
-    layers = [layer for layer in network._flatten_layers() if not isinstance(layer, keras.Model)]
-    kinds = [(type(layer).__name__, {**layer.get_config(), "name": None}) for layer in layers]
-    return json.dumps(kinds, sort_keys=True, default=repr)
+    """What the layers do, what feeds them and which are the outputs, with numbers for names.
+
+    Keras counts the names of unnamed layers up in every process.
+    """
+    told = json.dumps(network.get_config(), sort_keys=True, default=repr)
+    for number, layer in enumerate((network, *network._flatten_layers())):
+        told = told.replace(json.dumps(layer.name), f'"#{number}"')
+    return told
 
 
 def _read(folder, key):
