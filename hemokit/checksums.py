@@ -100,18 +100,20 @@ def write_checksums(root, path, *, comment="", progress=None):
     return sums
 
 
-def compare_checksums(root, sums, *, progress=None):
+def compare_checksums(root, sums, *, progress=None, kept_in=None):
     """Compare the files below `root` with a list.
 
     Args:
         root: the folder that the list's paths are relative to.
         sums: dict relative path -> checksum, as `read_checksums` gives it.
         progress: as in `write_checksums`.
+        kept_in: the file that the list was read from: below root it is no file that the list should name.
 
     Returns:
         `Comparison`, each part sorted.
     """
-    here = list_files(root)
+    own = None if kept_in is None else Path(kept_in).resolve()
+    here = [name for name in list_files(root) if Path(root, name).resolve() != own]
     listed = [name for name in here if name in sums]
     found = dict(zip(listed, _sums(Path(root), listed, progress), strict=True))
     return Comparison(

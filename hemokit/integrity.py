@@ -186,7 +186,7 @@ def _check_lists(root, inside, given, beside, progress):
     for path in lists:
         sums = read_checksums(path)
         base = inside if any((inside / name).exists() for name in sums) else root
-        yield from _check_list(path, base, compare_checksums(base, sums, progress=progress))
+        yield from _check_list(path, base, compare_checksums(base, sums, progress=progress, kept_in=path))
 
 
 def _check_list(path, base, compared):

@@ -82,6 +82,7 @@ def read_polygon_labels(paths, *, states=STATES, bad_polygons="drop", self_cross
     """
     check_choice(bad_polygons, ("drop", "error"), "bad_polygons")
     check_choice(self_crossing, ("error", "fill"), "self_crossing")
+    states = (states,) if isinstance(states, str) else tuple(states)
     rows = [row for path in _files(paths) for row in _read_rows(path)]
     slices, drops = {}, {}
     for row in rows:

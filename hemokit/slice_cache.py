@@ -37,7 +37,7 @@ LEVELS = 65535  # images are kept as whole numbers from 0 to this: at most 0.000
 _HERE = Path(__file__).parent
 # Whatever decides how a file becomes an image or a mask; a change in any of them makes every cache anew.
 SOURCES = ("windows.py", "polygons.py", "labels.py", "slice_cache.py", "formats/*.py", "datasets/*.py")
-LIBRARIES = ("numpy", "opencv-python-headless", "pillow", "nibabel", "pydicom", "matplotlib", "numcodecs")
+LIBRARIES = ("numpy", "pillow", "nibabel", "pydicom", "matplotlib", "numcodecs")
 _ARRAYS = ("images.npy", "masks.npy", "shapes.npy")
 _FACTS = "facts.json"
 
@@ -172,8 +172,9 @@ def code_version():
     digest = hashlib.sha256()
     for path in sorted(path for pattern in SOURCES for path in _HERE.glob(pattern)):
         digest.update(path.relative_to(_HERE).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    digest.update(f"OpenCV {cv2.__version__}\0".encode())  # of whichever of its packages is installed
     for library in LIBRARIES:
-        with suppress(PackageNotFoundError):  # another build of OpenCV stands in for it
+        with suppress(PackageNotFoundError):  # a reader that is not there
             digest.update(f"{library} {version(library)}\0".encode())
     return digest.hexdigest()
 

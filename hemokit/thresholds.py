@@ -85,6 +85,8 @@ def choose_threshold(predictions, *, objective="f1"):
     """
     check_choice(objective, OBJECTIVES, "objective")
     check_columns(predictions, ["split", "pixel_area_mm2"])
+    if not len(predictions):
+        raise problem("no rows", "validation rows with true masks", "Predict the validation rows as well.")
     _check_split(predictions["split"])
     at_least = [counts[:, ::-1].cumsum(axis=1)[:, ::-1] for counts in stack_histograms(predictions)]
     fp, tp = (one.sum(axis=0) for one in at_least)

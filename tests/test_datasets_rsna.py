@@ -252,6 +252,23 @@ def test_kept_headers(root, tmp_path, monkeypatch):
     pd.testing.assert_frame_equal(open_dataset(root, headers=keep), open_dataset(root))
 
 
+def test_refused_files_are_read_again(root, tmp_path, monkeypatch):
+    """What was refused for want of a decoder is there as soon as the decoder is."""
+    keep = tmp_path / "headers.csv"
+    places = rsna.read_headers.__globals__
+    original = places["_read_one"]
+
+    def without_decoder(job):
+        lacks = job[0].name == "ID_00000000a.dcm"
+        return (None, None, np.nan, np.nan, np.nan, 0, 0, "no decoder") if lacks else original(job)
+
+    with monkeypatch.context() as patch:
+        patch.setitem(places, "_read_one", without_decoder)
+        assert "ID_00000000a" not in set(open_dataset(root, headers=keep)["slice_id"])
+    pd.testing.assert_frame_equal(open_dataset(root, headers=keep), open_dataset(root))
+    assert "ID_00000000a" in set(open_dataset(root, headers=keep)["slice_id"])
+
+
 def test_kept_headers_remember_errors_and_pixels(root, tmp_path):
     """A refused file stays refused; headers alone do not count as checked pixels."""
     keep = tmp_path / "headers.csv"

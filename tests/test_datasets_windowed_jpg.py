@@ -37,6 +37,24 @@ def test_other_spellings_of_the_folders(options, root, tmp_path):
     pd.testing.assert_frame_equal(other[columns], open_dataset(root)[columns])
 
 
+def test_folders_that_are_none_of_ours_are_noted(root, tmp_path):
+    """A class or a window of another name, and a class folder that holds renders beside the doubled one."""
+    (root / "renders/other/brain_window").mkdir(parents=True)
+    (root / "renders/epidural/brain").mkdir()
+    assert "of no class or no window and were not used: other, epidural/brain" in noted(open_dataset(root))
+    both = trees.windowed_jpg(tmp_path / "both", doubled=True)
+    inner = both / "renders/epidural/epidural/brain_window"
+    (both / "renders/epidural/brain_window").mkdir()
+    for path in inner.glob("*.jpg"):
+        path.rename(both / "renders/epidural/brain_window" / path.name)
+    columns = ["slice_id", "any", "epidural", "subdural"]
+    pd.testing.assert_frame_equal(open_dataset(both)[columns], open_dataset(root)[columns])
+    path = next((both / "renders/epidural/brain_window").glob("*.jpg"))
+    (inner / path.name).write_bytes(path.read_bytes())
+    with pytest.raises(HemokitError, match="but expected a render once"):
+        open_dataset(both)
+
+
 def test_flagged_names_are_left_out(root):
     """The names in flagged.txt are dropped and counted; without the file nothing is."""
     table = open_dataset(root)

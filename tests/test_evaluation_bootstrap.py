@@ -93,6 +93,8 @@ def test_copies_get_ids_of_their_own():
         return drawn["patient_id"].nunique()
 
     assert (bootstrap_values(statistic, frame, num_resamples=100) == 6).all()
+    without = frame.assign(scan_id=None)  # a missing id stays missing in every copy
+    assert (bootstrap_values(lambda drawn: drawn["scan_id"].nunique(), without, num_resamples=100) == 0).all()
 
 
 def test_seed_and_order_of_rows():

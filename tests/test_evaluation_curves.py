@@ -105,6 +105,17 @@ def test_calibration_by_hand():
     assert constant["n"].tolist() == [2]
 
 
+@pytest.mark.parametrize("make", [
+    lambda confidence: calibration_table([0, 1], [0.3, 0.3], confidence=confidence),
+    lambda confidence: calibration_table([0, 1], [0.3, 0.3], groups=["a", "b"], confidence=confidence),
+    lambda confidence: wilson_interval(3, 9, confidence=confidence),
+])  # fmt: skip
+def test_a_confidence_in_percent_is_refused(make):
+    """95 is no part of one."""
+    with pytest.raises(HemokitError, match="confidence is 95, but expected a number between 0 and 1"):
+        make(95)
+
+
 def test_wilson_equals_scipy():
     """The interval without patients is SciPy's; without slices it is NaN."""
     from scipy.stats import binomtest

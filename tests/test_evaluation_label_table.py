@@ -65,6 +65,9 @@ def test_challenge_score():
     names = [f"probability_{label}" for label in LABELS]
     rows[names] = 1 - rows[list(LABELS)].to_numpy()
     assert challenge_score(rows) == pytest.approx(-np.log(1e-7), rel=1e-6)
+    for wrong, told in ((3.0, r"\[0, 1\]"), (np.nan, "probability_epidural")):  # logits, and what is missing
+        with pytest.raises(HemokitError, match=told):
+            challenge_score(rows.assign(probability_epidural=wrong))
 
 
 @pytest.mark.parametrize("by_scan", [False, True])

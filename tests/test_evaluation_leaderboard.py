@@ -72,6 +72,8 @@ def test_leaderboard_refuses(frame):
         leaderboard([("mixed", frame.assign(split=["train"] + ["test"] * 71), 0.5)])
     with pytest.raises(HemokitError, match="run 'none': the predictions have no rows"):
         leaderboard([("none", frame.iloc[:0], 0.5)])
+    with pytest.raises(HemokitError, match="run 'short': .*'dataset'"):
+        leaderboard([("short", frame.drop(columns="dataset"), 0.5)])
     assert leaderboard([]).empty
 
 

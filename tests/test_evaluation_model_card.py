@@ -2,6 +2,8 @@
 
 import re
 
+import numpy as np
+import pandas as pd
 import pytest
 from evaluation_frames import frame_of, masked_frame, random_masked
 
@@ -44,6 +46,13 @@ def test_undefined_scores_say_why():
     assert "| auroc | undefined | 7 | 7 |" in card
     assert re.search(r"auroc: undefined: all 7 slices are negative", card)
     assert "None (no masks)" in card
+
+
+def test_a_report_without_positives():
+    """Where a report counts no hemorrhage, as that of six classes does, the card claims none."""
+    report = evaluation.slice_report(frame_of([0, 1] * 6, np.linspace(0, 1, 12), np.repeat(range(6), 2)))
+    card = evaluation.model_card("m", {"classes": report.assign(positives=pd.NA)}, **TOLD)
+    assert "- classes: 12 slices of 6 patients" in card
 
 
 def test_many_patients_are_not_called_few():

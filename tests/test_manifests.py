@@ -306,6 +306,9 @@ def test_verdict_with_checksums(tree):
     path = make_list(tree)
     last = integrity.verdict(integrity.check_root(tree, checksums=path))
     assert last == "Nothing wrong was found. Every file was compared with its checksum."
+    inside = path.rename(tree / "sums.txt")  # the list itself is no file that it should name
+    assert integrity.verdict(integrity.check_root(tree, checksums=inside)) == last
+    path = inside.rename(path)
     (tree / "new.txt").write_text("x")
     last = integrity.verdict(integrity.check_root(tree, checksums=path))
     assert last.endswith("Not looked at: the pixels inside images that no list of checksums names.")

@@ -136,6 +136,7 @@ def test_labeling_states(tmp_path):
         "labeling state 'Flagged'": 2,
     }
     assert len(read_polygon_labels(path, states=("Flagged",))) == 2
+    assert len(read_polygon_labels(path, states="Flagged")) == 2  # one state, not its letters
 
 
 @pytest.mark.parametrize(

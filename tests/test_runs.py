@@ -310,7 +310,18 @@ def test_figures_say_what_they_show_and_of_which_data(run):
     assert drawn["slices_pr"] == drawn["slices_roc"] == f"Slices with hemorrhage\n{test}"
     assert drawn["threshold"] == "Pixels of the validation rows\nct_ich_jpg, 72 slices, split validation"
     assert drawn["calibration"] == f"Calibration\n{test}"
-    assert drawn["areas"].startswith("Pearson r") and drawn["volumes"].endswith(test)
+    assert drawn["areas"].startswith("Pearson r") and drawn["areas"].endswith(test)
+    assert drawn["volumes"].endswith("ct_ich_jpg, 8 scans, split test")
+
+
+def test_a_figure_counts_what_it_shows(run):
+    """Areas are of the slices with a known mask alone, and the others are not counted in their title."""
+    (part,) = read_parts(run)
+    unknown = part.predictions["slice_id"].isin(part.predictions["slice_id"].iloc[-5:])
+    rows = part.predictions.assign(hemorrhage=part.predictions["hemorrhage"].where(~unknown, None))
+    judgement = judge([part._replace(predictions=rows)], num_resamples=100)
+    texts = {name: alt_text(picture, judgement) for name, picture in pictures(judgement).items()}
+    assert "67 slices" in texts["areas"] and "72 slices" in texts["slices_pr"]
 
 
 def test_report_links_its_figures_and_names_its_data(run, tmp_path):
@@ -321,7 +332,12 @@ def test_report_links_its_figures_and_names_its_data(run, tmp_path):
     page = (out / "report.md").read_text(encoding="utf-8")
     links = re.findall(r"!\[(.+)\]\((.+)\)", page)
     assert sorted(name for _, name in links) == sorted(path.name for path in out.glob("*.png")) and len(links) == 6
-    assert all(", split " in text and "phantom (synthetic), ct_ich_jpg, 72 slices" in text for text, _ in links)
+    assert all(
+        ", split " in text and "phantom (synthetic), ct_ich_jpg, 72 slices" in text
+        for text, _ in links
+        if "scan" not in text
+    )
+    assert sum("phantom (synthetic), ct_ich_jpg, 8 scans, split test" in text for text, _ in links) == 1
     line = "Data: phantom (synthetic), ct_ich_jpg; n: 72 slices of 8 patients; split: test; seed: 3."
     assert page.count(line) == 3 and page.count("Data: phantom (synthetic), ct_ich_jpg; n: ") == 5
     for name in judgement.tables:

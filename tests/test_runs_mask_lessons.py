@@ -63,6 +63,15 @@ def test_papers_and_a_black_picture():
     assert set(board["paper_network"]) == {"two-branch network"}
 
 
+def test_half_a_point_for_the_background():
+    """renyard's IoU is the mean of that of hemorrhage and of background: a black picture has half of the latter."""
+    frames = {"ours": [frame(0, best=0.7)]}
+    board = masks_beside_papers(frames, {"ours": ("renyard", "U-Net")}, source="drawn").set_index("metric")
+    pooled = sum_counts(counts_at(decided(frames["ours"][0])[0], 0.5))
+    empty = (pooled.tn + pooled.fp) / sum(pooled)
+    assert board.loc["iou_with_background", "always_black"].tolist() == pytest.approx([empty / 2] * 2, abs=1e-4)
+
+
 def test_specificity_praises_a_black_picture():
     """fahim's table has a specificity, of CT-ICH alone; no pixel at all has 1, and a sensitivity of 0."""
     board = masks_beside_papers(

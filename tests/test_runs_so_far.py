@@ -12,7 +12,7 @@ from hemokit.datasets.phantom import phantom_root, write_phantom
 from hemokit.predictions import build_predictions, write_predictions
 from hemokit.runs import so_far
 from hemokit.runs.judging_facts import Facts, write_facts, write_judged
-from hemokit.runs.so_far import bedside_volumes, load_runs, make_runs, papers_and_here
+from hemokit.runs.so_far import bedside_volumes, load_runs, make_runs, papers_and_here, runs_to_choose_from
 from hemokit.splits import split_by_patient
 
 
@@ -37,6 +37,22 @@ def test_all_runs_are_loaded(tmp_path):
     row = runs.table.loc["a"]
     assert (row["slices"], row["patients"], row["seed"], row["data"]) == (45, 5, 7, "phantom (synthetic)")
     assert 0 < row["validation_dice"] <= 1
+
+
+def test_a_run_is_chosen_among_those_of_the_folder(capsys):
+    """Where the lessons run on a folder, an easy Dice on the phantom wins nothing; without a folder all are there."""
+    table = pd.DataFrame({"data": ["phantom (synthetic)", "real scans"], "validation_dice": [0.9, 0.3]}, ["a", "b"])
+    assert runs_to_choose_from(table, "folder")["validation_dice"].idxmax() == "b"
+    assert capsys.readouterr().out == "Left out, as they were judged on the phantom: a.\n"
+    assert runs_to_choose_from(table).equals(table) and runs_to_choose_from(table[:1], "folder").equals(table[:1])
+
+
+def test_a_run_without_validation_rows_is_named(tmp_path):
+    """Which run it is, and what it lacks."""
+    frame = write_run(tmp_path / "a", 0)
+    write_predictions(frame.assign(split="test"), tmp_path / "a")
+    with pytest.raises(HemokitError, match="run 'a': no rows, but expected validation rows with true masks"):
+        load_runs(tmp_path)
 
 
 def test_runs_that_are_there_are_not_made_again(tmp_path, capsys):

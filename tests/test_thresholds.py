@@ -252,9 +252,10 @@ def test_choose_refuses(values, objective, sentence):
 def test_choose_refuses_where_nothing_can_be_chosen(objective):
     """No rows, no positive pixel."""
     true, probability = draw(0)
-    for frame in (predictions(true, probability)[:0], predictions(true & False, probability)):
-        with pytest.raises(HemokitError, match="no pixel is truly positive"):
-            choose_threshold(frame, objective=objective)
+    with pytest.raises(HemokitError, match="no rows, but expected validation rows with true masks"):
+        choose_threshold(predictions(true, probability)[:0], objective=objective)
+    with pytest.raises(HemokitError, match="no pixel is truly positive"):
+        choose_threshold(predictions(true & False, probability), objective=objective)
     same = np.broadcast_to(true[:1], true.shape)
     with pytest.raises(HemokitError, match="the true areas of all slices are equal"):
         choose_threshold(predictions(same, probability), objective="correlation")

@@ -89,7 +89,8 @@ def read_image(row, *, windows=None):
         windows = (windows,)
     if name in HOUNSFIELD:
         return stack_windows(READERS[name].read_hounsfield(row), ("brain",) if windows is None else windows)
-    windows = READERS[name].DEFAULT_WINDOWS if windows is None else tuple(windows)
+    windows = READERS[name].DEFAULT_WINDOWS if windows is None else windows
+    windows = tuple(windows) if isinstance(windows, list | tuple) else (windows,)
     wrong = [window for window in windows if window not in READERS[name].RENDERS]
     if wrong or not windows:
         raise problem(

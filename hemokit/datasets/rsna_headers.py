@@ -24,8 +24,8 @@ def read_headers(paths, *, keep=None, check_pixels=False, workers=1, progress=No
 
     Args:
         paths: dict slice_id -> path of its file.
-        keep: path of a CSV file: what stands there about unchanged files is taken from it, and it is
-            written anew with all that was read. None keeps nothing.
+        keep: path of a CSV file: what stands there about unchanged files is taken from it, but for those that were
+            refused, and it is written anew with all that was read. None keeps nothing.
         check_pixels: read the pixels too (slow), to find damaged and constant files.
         workers: number of processes; above 1 a script needs `if __name__ == "__main__":`.
         progress: True or False; None shows a bar for many files.
@@ -37,6 +37,7 @@ def read_headers(paths, *, keep=None, check_pixels=False, workers=1, progress=No
     keep = None if keep is None else _file_to_keep(keep)
     known = _read_kept(keep, check_pixels) if keep else pd.DataFrame(columns=list(KEPT[1:]))
     stamps = {name: _stamp(path) for name, path in paths.items()} if keep else {}
+    known = known[known["error"] == ""]  # what was refused is read again: a decoder may be there now, or a permission
     stamped = zip(known.index, known["bytes"], known["modified_us"], strict=True)
     fresh = {name for name, size, modified in stamped if stamps.get(name) == (size, modified)}
     todo = {name: path for name, path in paths.items() if name not in fresh}

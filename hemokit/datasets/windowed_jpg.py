@@ -124,23 +124,36 @@ def _read_flagged(path):
 
 def _list_renders(folder):
     """Paths of all renders: DataFrame indexed by slice_id (class_folder, one column a window), and notes."""
-    found, other = {}, 0
+    found, other, strange = {}, 0, _strange(folder, CLASSES)
     for name in CLASSES:
-        place = folder / name
-        place = place / name if (place / name).is_dir() else place  # some copies double the class folder
-        for window, column in RENDERS.items():
-            for path in sorted((place / window).glob("*")) if (place / window).is_dir() else ():
-                if path.suffix != ".jpg" or not path.name.startswith("ID_"):
-                    other += not path.name.startswith(".")
-                    continue
-                entry = found.setdefault(path.stem, {"class_folder": name})
-                if entry["class_folder"] != name:
-                    came = f"{path.stem} stands in {entry['class_folder']} and {name}"
-                    raise problem(came, "a slice in one class folder", "Remove one of them.", file=folder)
-                entry[column] = str(path)
+        strange += _strange(folder / name, (*RENDERS, name)) + _strange(folder / name / name, RENDERS)
+        for place in (folder / name, folder / name / name):  # some copies double the class folder
+            for window, column in RENDERS.items():
+                for path in sorted((place / window).glob("*")) if (place / window).is_dir() else ():
+                    if path.suffix != ".jpg" or not path.name.startswith("ID_"):
+                        other += not path.name.startswith(".")
+                        continue
+                    entry = found.setdefault(path.stem, {"class_folder": name})
+                    if entry["class_folder"] != name:
+                        came = f"{path.stem} stands in {entry['class_folder']} and {name}"
+                        raise problem(came, "a slice in one class folder", "Remove one of them.", file=folder)
+                    if column in entry:
+                        came = f"{path.stem} stands in {entry[column]} and in {path.parent}"
+                        raise problem(came, "a render once", "Remove one of them.", file=folder)
+                    entry[column] = str(path)
     columns = ["class_folder", *RENDERS.values()]
     renders = pd.DataFrame(list(found.values()), index=list(found), columns=columns, dtype=object)
-    return renders, (f"{other} files in renders are no renders and were not used",) if other else ()
+    notes = [f"{other} files in renders are no renders and were not used"] * bool(other)
+    if strange:
+        named = ", ".join(one.relative_to(folder).as_posix() for one in strange)
+        notes.append(f"folders in renders that are of no class or no window and were not used: {named}")
+    return renders, tuple(notes)
+
+
+def _strange(folder, names):
+    """The folders in a folder that have none of the names; hidden ones do not count."""
+    inside = sorted(folder.iterdir()) if folder.is_dir() else ()
+    return [one for one in inside if one.is_dir() and one.name not in names and not one.name.startswith(".")]
 
 
 def _class_notes(rows):

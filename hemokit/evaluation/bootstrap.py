@@ -71,7 +71,7 @@ def bootstrap_interval(statistic, predictions, *, unit="patient_id", num_resampl
             without id.
     """
     values = bootstrap_values(statistic, predictions, unit=unit, num_resamples=num_resamples, seed=seed)
-    _check_confidence(confidence)
+    check_confidence(confidence)
     estimate, num_units = float(statistic(_ordered(predictions))), predictions[unit].nunique()
     found = percentile_interval(estimate, values, num_units, unit=unit, confidence=confidence)
     if found.note:
@@ -156,7 +156,7 @@ def weighted_intervals(statistics, codes, *, unit="patient_id", num_resamples=10
     Returns:
         dict: name -> `Resampled`, equal to `bootstrap_interval` with the same seed.
     """
-    _check_confidence(confidence)
+    check_confidence(confidence)
     estimates = statistics(np.ones((1, len(codes)), np.int64))
     chunks = [statistics(weights) for weights in resample_weights(codes, num_resamples=num_resamples, seed=seed)]
     values = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in estimates}
@@ -167,7 +167,7 @@ def weighted_intervals(statistics, codes, *, unit="patient_id", num_resamples=10
     }
 
 
-def _check_confidence(confidence):
+def check_confidence(confidence):
     if not isinstance(confidence, Real) or not 0 < confidence < 1:
         raise problem(f"confidence is {confidence!r}", "a number between 0 and 1", "0.95 is usual.")
 
@@ -185,6 +185,9 @@ def _resampled(frame, ids, weights):
     again = copy > 0
     for name, values in ids.items():
         named = values[rows]
-        named[again] = [f"{value}~{number}" for value, number in zip(named[again], copy[again], strict=True)]
+        named[again] = [  # a missing id stays missing
+            value if pd.isna(value) else f"{value}~{number}"
+            for value, number in zip(named[again], copy[again], strict=True)
+        ]
         resampled[name] = named
     return resampled

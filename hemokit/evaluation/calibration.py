@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from hemokit.checks import check_binary, check_choice, check_columns, check_same_shape, problem
-from hemokit.evaluation.bootstrap import percentile_interval, resample_weights, unit_codes
+from hemokit.evaluation.bootstrap import check_confidence, percentile_interval, resample_weights, unit_codes
 from hemokit.evaluation.reports import check_judged, check_scores, check_truth, origin_of
 from hemokit.labels import ANY
 from hemokit.metrics import ratio
@@ -40,9 +40,10 @@ def calibration_table(
         high). An empty bin has n = 0 and NaN.
 
     Raises:
-        HemokitError: no values, other shapes, values outside [0, 1].
+        HemokitError: no values, other shapes, values outside [0, 1]; a confidence that is none.
     """
     y_true, probability = _check_pair(y_true, probability)
+    check_confidence(confidence)
     edges = _edges(probability, num_bins, bins)
     place = np.clip(np.searchsorted(edges, probability, side="right") - 1, 0, len(edges) - 2)
     member = np.eye(len(edges) - 1)[place]  # (slices, bins)
@@ -51,30 +52,35 @@ def calibration_table(
     return _table(edges, sums, None if groups is None else _codes(groups, len(y_true)), how)
 
 
-def slice_calibration(predictions, *, score="top_probability", label=ANY, num_bins=10, bins="equal_width", seed=0):
+def slice_calibration(
+    predictions, *, score="top_probability", label=ANY, num_bins=10, bins="equal_width", num_resamples=1000,
+    confidence=0.95, seed=0,
+):  # fmt: skip
     """Calibration of the slice scores: `calibration_table` by patient, with the columns unit, data, split and seed.
 
     Args:
         predictions, score, label: as in `slice_report`.
-        num_bins, bins, seed: as in `calibration_table`.
+        num_bins, bins, num_resamples, confidence, seed: as in `calibration_table`.
     """
     frame = check_judged(predictions)
     truth, scores = check_truth(frame, label), check_scores(frame, score)
     unit_codes(frame)
-    table = calibration_table(truth, scores, num_bins=num_bins, bins=bins, groups=frame["patient_id"], seed=seed)
+    how = {"num_resamples": num_resamples, "confidence": confidence, "seed": seed}
+    table = calibration_table(truth, scores, num_bins=num_bins, bins=bins, groups=frame["patient_id"], **how)
     return table.assign(unit="slices", patients=frame["patient_id"].nunique(), **origin_of(frame), seed=seed)
 
 
-def pixel_calibration(predictions, *, num_bins=10, seed=0):
+def pixel_calibration(predictions, *, num_bins=10, num_resamples=1000, confidence=0.95, seed=0):
     """Calibration of the pixels, from the histograms: the same columns, n counts pixels, intervals by patient.
 
     Args:
         predictions: as in `segmentation_report`.
         num_bins: bins of equal width; a divisor of 1000, because pixels are counted in steps of 1/1000. So
             predicted is known to 0.0005.
-        seed: as in `bootstrap_interval`.
+        num_resamples, confidence, seed: as in `bootstrap_interval`.
     """
     _check_num_bins(num_bins)
+    check_confidence(confidence)
     if 1000 % num_bins:
         raise problem(f"num_bins is {num_bins}", "a divisor of 1000", "Take 10, 20, 25, 40, 50 or 100.")
     frame = check_judged(predictions)
@@ -82,7 +88,7 @@ def pixel_calibration(predictions, *, num_bins=10, seed=0):
     starts = np.arange(num_bins) * (1000 // num_bins)  # probability 1, counted alone, belongs to the last
     counts = background + hemorrhage
     sums = np.stack([np.add.reduceat(one, starts, axis=1) for one in (counts, hemorrhage, counts * _middles())])
-    how = {"num_resamples": 1000, "confidence": 0.95, "seed": seed}
+    how = {"num_resamples": num_resamples, "confidence": confidence, "seed": seed}
     table = _table(np.arange(num_bins + 1) / num_bins, sums, unit_codes(frame), how)
     return table.assign(unit="pixels", patients=frame["patient_id"].nunique(), **origin_of(frame), seed=seed)
 
@@ -107,6 +113,7 @@ def wilson_interval(positives, n, *, confidence=0.95):
     """Interval of a fraction of independent cases (Wilson 1927): (low, high), arrays; NaN where n is 0."""
     from scipy.stats import norm
 
+    check_confidence(confidence)
     z = norm.ppf((1 + confidence) / 2)
     n, part = np.asarray(n, float), ratio(positives, n)
     center = ratio(n * part + z**2 / 2, n + z**2)

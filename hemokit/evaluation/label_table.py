@@ -5,7 +5,7 @@ import pandas as pd
 
 from hemokit.checks import check_columns, problem
 from hemokit.evaluation.bootstrap import bootstrap_interval
-from hemokit.evaluation.reports import check_judged
+from hemokit.evaluation.reports import check_judged, check_scores, check_truth
 from hemokit.evaluation.scores import auroc
 from hemokit.evaluation.slices import scan_report, scan_scores, slice_report
 from hemokit.labels import ANY, LABELS
@@ -59,10 +59,13 @@ def challenge_score(predictions):
         float, the mean over slices and weights, in nats; probabilities count as at least 1e-7 from 0 and 1.
 
     Raises:
-        HemokitError: no rows, columns that are missing, rows that must not be judged together.
+        HemokitError: no rows, columns that are missing, rows that must not be judged together; a label that is not 0 or
+            1, a probability outside [0, 1].
     """
     names = [f"probability_{label}" for label in LABELS]
-    check_judged(predictions, [*LABELS, *names])
+    predictions = check_judged(predictions, [*LABELS, *names])
+    for label, name in zip(LABELS, names, strict=True):
+        check_truth(predictions, label), check_scores(predictions, name)
     truth, said = predictions[list(LABELS)].to_numpy(float), predictions[names].to_numpy(float)
     said = np.clip(said, 1e-7, 1 - 1e-7)
     losses = -(truth * np.log(said) + (1 - truth) * np.log(1 - said))

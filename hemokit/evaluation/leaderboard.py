@@ -63,8 +63,9 @@ def leaderboard(entries, **resampling):
     for entry in entries:
         frame = entry.predictions
         frame = read_predictions(frame) if isinstance(frame, str | PathLike) else frame
-        key = (frame["dataset"].iloc[0], frozenset(frame["slice_id"])) if len(frame) else None
-        rows.append({**_row(entry, frame, resampling), "test_set": letters.setdefault(key, _letter(len(letters)))})
+        row = _row(entry, frame, resampling)  # which looks at the frame first
+        key = (frame["dataset"].iloc[0], frozenset(frame["slice_id"]))
+        rows.append({**row, "test_set": letters.setdefault(key, _letter(len(letters)))})
     board = pd.DataFrame(rows, columns=list(COLUMNS))
     board = board.astype({"run_seed": "Int64", "parameters": "Int64"})
     return board.sort_values(["test_set", "dice", "auroc"], ascending=[True, False, False], ignore_index=True)

@@ -6,6 +6,8 @@ it: data, split, n, patients, interval, and how the threshold came about.
 
 from pathlib import Path
 
+import pandas as pd
+
 from hemokit.checks import check_columns, problem
 from hemokit.evaluation.bootstrap import show_interval
 from hemokit.evaluation.reports import COLUMNS
@@ -73,7 +75,8 @@ def _counted(reports):
     lines = []
     for title, report in reports.items():
         for row in report.head(1).itertuples():
-            what = f"{row.n} {row.unit} ({row.positives} with hemorrhage) of {row.patients} patients"
+            bled = "" if pd.isna(row.positives) else f" ({row.positives} with hemorrhage)"
+            what = f"{row.n} {row.unit}{bled} of {row.patients} patients"
             lines.append(f"- {title}: {what}, split {row.split}")
     return "\n".join(lines)
 

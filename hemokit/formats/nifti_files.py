@@ -114,7 +114,7 @@ def check_nifti_size(path, *, max_bytes=MAX_BYTES):
             stream.seek(-4, os.SEEK_END)
             found = int.from_bytes(stream.read(4), "little")
     if found != expected:
-        raise _cut(path, found, expected)
+        raise (_cut(path, found, expected) if found < expected else _too_long(path, expected))
 
 
 def read_nifti_volume(
@@ -198,12 +198,7 @@ def _read_whole(path, max_bytes):
     if len(raw) < expected:
         raise _cut(path, len(raw), expected)
     if len(raw) > expected:
-        raise problem(
-            f"the content goes on after the {expected:,} bytes that the header announces",
-            "nothing there",
-            _DAMAGED,
-            file=path,
-        )
+        raise _too_long(path, expected)
     return raw, header
 
 
@@ -220,6 +215,11 @@ def _announced_bytes(header, path, max_bytes):
             file=path,
         )
     return expected
+
+
+def _too_long(path, expected):
+    came = f"the content goes on after the {expected:,} bytes that the header announces"
+    return problem(came, "nothing there", _DAMAGED, file=path)
 
 
 def _cut(path, found, expected):

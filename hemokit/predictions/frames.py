@@ -97,7 +97,10 @@ def _column(values, num_rows):
     """One float for each row; None is NaN."""
     if values is None:
         return np.full(num_rows, np.nan)
-    return np.broadcast_to(np.asarray(values, float), (num_rows,)).copy()
+    values = np.asarray(values, float)
+    if values.shape not in ((), (num_rows,)):
+        raise problem(f"pixel_area_mm2 of shape {values.shape}", f"one number, or {num_rows}", "Give one a row.")
+    return np.broadcast_to(values, (num_rows,)).copy()
 
 
 def _typed(name, values):

@@ -80,11 +80,15 @@ def _of_masks(judgement):
 
 def _origin(picture, judgement):
     """The data of a figure, its n and its split, in words."""
-    frame, split = judgement.judged, judgement.split
+    split, shown = judgement.split, f"{len(judgement.judged)} slices"
     if picture.table == "thresholds":
         rows = judgement.parts[0].predictions
-        frame, split = rows[rows["split"] == "validation"], "validation"
-    return f"{judgement.data}, {len(frame)} slices, split {split}"
+        split, shown = "validation", f"{(rows['split'] == 'validation').sum()} slices"
+    elif picture.table == "segmentation":
+        shown = f"{len(masked_rows(judgement.called))} slices"
+    elif picture.table == "volumes":
+        shown = f"{len(_volumes(judgement)[0])} scans"
+    return f"{judgement.data}, {shown}, split {split}"
 
 
 def _calibration(table, figure):

@@ -92,7 +92,13 @@ def judge(parts, *, seed=0, num_resamples=1000):
     rows = [_judged_rows(part) for part in parts]
     frame = pd.concat(rows, ignore_index=True)
     called = pd.concat([_called(one, part.facts) for one, part in zip(rows, parts, strict=True)], ignore_index=True)
-    notes = ["Each fold's own threshold is applied to its own test rows."] if len(parts) > 1 else []
+    notes = []
+    if len(parts) > 1:
+        notes.append("Each fold's own threshold is applied to its own test rows.")
+        notes.append(
+            "AUROC, AUPRC, Brier score and calibration take the scores of all folds together, though each model has a "
+            "scale of its own: this may lower them. The report of each fold has its own."
+        )
     unit, said = _unit(frame)
     how = {"seed": seed, "num_resamples": num_resamples}
     tables = {}
@@ -100,7 +106,7 @@ def judge(parts, *, seed=0, num_resamples=1000):
         ("slices", lambda: _with_calls(evaluation.slice_report, frame, called, unit=unit, **how)),
         ("scans", lambda: _with_calls(evaluation.scan_report, frame, called, unit=_scan_unit(unit), **how)),
         ("segmentation", lambda: _segmentation(called, unit, how)),
-        ("calibration", lambda: evaluation.slice_calibration(frame, score=SCORE, seed=seed)),
+        ("calibration", lambda: evaluation.slice_calibration(frame, score=SCORE, **how)),
         ("volumes", lambda: _volumes(called, unit, how)),
     ):
         try:
@@ -189,7 +195,7 @@ def _judged_rows(part):
 
 def _called(frame, facts):
     """The frame with each pixel and slice called by the thresholds: probabilities become 0 and 1."""
-    first = int(np.round(facts.threshold * 1000))
+    first = int(np.round(facts.threshold * 1000)) if np.isfinite(facts.threshold) else -1
     if not 0 <= first < NUM_BINS or abs(facts.threshold * 1000 - first) > 1e-6:
         remedy = "Pixels are counted in steps of 1/1000: round it."
         raise problem(f"the threshold is {facts.threshold!r}", "a multiple of 1/1000 from 0 to 1", remedy)

@@ -174,5 +174,5 @@ def _of_black(counts):
     black = Counts(none, none, counts.tp + counts.fn, counts.tn + counts.fp)
     total = sum(counts)
     scores = {"pixel_accuracy": black.tn / total, "specificity": 1.0 if black.tn else np.nan, "auroc": 0.5}
-    scores |= {"iou": 0.0, "sensitivity": 0.0, "dice": 0.0}
+    scores |= {"iou": 0.0, "sensitivity": 0.0, "dice": 0.0, "iou_with_background": black.tn / total / 2}
     return {name: round(float(value), 4) for name, value in scores.items()} | {"macro_f1": round(_macro_f1(black), 4)}

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from hemokit import evaluation
-from hemokit.checks import problem
+from hemokit.checks import HemokitError, problem
 from hemokit.datasets import open_dataset, read_mask
 from hemokit.datasets.phantom import phantom_root
 from hemokit.masks import abc2_ml, volume_ml
@@ -108,6 +108,26 @@ def load_runs(runs):
     facts = {folder.name: read_facts(folder) for folder in folders}
     rows = [_row(name, frame, facts[name]) for name, frame in frames.items()]
     return Loaded(frames, facts, pd.DataFrame(rows).set_index("run"))
+
+
+def runs_to_choose_from(table, root=None):
+    """The rows of `load_runs(...).table` among which one may choose: where there is a folder, not those of the phantom.
+
+    A Dice on the phantom's easy slices says nothing against one on real scans.
+
+    Args:
+        table: of `Loaded`.
+        root: the folder that the lessons run on, or None.
+
+    Returns:
+        rows of the table; all of them where there is no folder, or no run on anything but the phantom.
+    """
+    real = table[~table["data"].str.contains("phantom")]
+    if root is None or not len(real):
+        return table
+    if len(real) < len(table):
+        print(f"Left out, as they were judged on the phantom: {', '.join(table.index.drop(real.index))}.")
+    return real
 
 
 def bedside_volumes(table=None, *, seed=0):
@@ -220,7 +240,11 @@ def _folders(runs):
 
 
 def _row(name, frame, facts):
-    final, chosen = frame[frame["split"] == "test"], choose_threshold(frame[frame["split"] == "validation"])
+    final = frame[frame["split"] == "test"]
+    try:
+        chosen = choose_threshold(frame[frame["split"] == "validation"])
+    except HemokitError as error:
+        raise HemokitError(f"run {name!r}: {error}") from None
     return {
         "run": name, "data": facts.judged_on, "slices": len(final), "patients": final["patient_id"].nunique(),
         "seed": facts.seed, "threshold": chosen.threshold, "validation_dice": chosen.score,

@@ -384,19 +384,16 @@ findings.loc[findings["name"].isin(["memory", "processor", "GPU"]), ["name", "fo
 
 # %% [markdown]
 # ## The map of the course
-# Lessons 00 to 03 are here. **Lessons 04 to 13 are planned**: they are to rebuild the five systems, with the papers'
-# numbers beside ours.
+# Lessons 00 to 03 are about data, 04 to 06 about naming a slice, 07 to 09 about drawing the mask, and 10 to 13 about
+# whole scans, honest numbers and use. They rebuild the five systems, with the papers' numbers beside ours.
 #
-# | system | what it did | lessons here | planned |
-# |---|---|---|---|
-# | northeastern | polygons to masks, classical models, Xception, U-Net | 02, 03 | 04 to 07 |
-# | renyard | U-Net on CT-ICH, tuned augmentation, on a phone in 0.218 s | 03 | 07, 13 |
-# | math7243 | seven classes, from logistic regression to Xception | 01 | 04, 06, 08 |
-# | twobranch | equalized pictures, a network with two branches | 03 | 08, 13 |
-# | fahim | slices in sequence, Grad-CAM, UNet++ on patches | 01 | 09 to 11 |
-#
-# 00 to 03 are about data. Planned are 04 to 06 about naming a slice, 07 to 09 about drawing the mask, and 10 to 13
-# about whole scans, honest numbers and use.
+# | system | what it did | lessons |
+# |---|---|---|
+# | northeastern | polygons to masks, classical models, Xception, U-Net | 02 to 07 |
+# | renyard | U-Net on CT-ICH, tuned augmentation, on a phone in 0.218 s | 03, 07, 13 |
+# | math7243 | seven classes, from logistic regression to Xception | 01, 04, 06, 08 |
+# | twobranch | equalized pictures, a network with two branches | 03, 08, 13 |
+# | fahim | slices in sequence, Grad-CAM, UNet++ on patches | 01, 09 to 11 |
 
 # %% [markdown]
 # ## Papers and here

@@ -72,7 +72,7 @@ runs.table.assign(split="test", seed=SEED).round(3)
 # should choose by the test. Its pixel threshold, too, comes from validation rows.
 
 # %%
-name = runs.table["validation_dice"].idxmax()
+name = so_far.runs_to_choose_from(runs.table, DATA)["validation_dice"].idxmax()
 source, threshold = runs.table.loc[name, ["data", "threshold"]]
 frame = runs.frames[name]
 validation, test = (

@@ -26,6 +26,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
+
 from hemokit.checks import HemokitError, check_choice, problem
 from hemokit.datasets.phantom import ct_ich_folders, rsna_folder, windowed_jpg_folder
 from hemokit.datasets.phantom.roster import patient_ids
@@ -194,13 +196,14 @@ def _code_version():
     digest = hashlib.sha256()
     for path in files:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    for library in ("numpy", "opencv-python-headless", "scipy", "pillow", "nibabel", "pydicom"):
+    digest.update(f"OpenCV {cv2.__version__}\0".encode())  # of whichever of its packages is installed
+    for library in ("numpy", "scipy", "pillow", "nibabel", "pydicom"):
         digest.update(f"{library} {_version(library)}\0".encode())
     return digest.hexdigest()[:12]
 
 
 def _version(library):
-    """The installed version, or "" where another build of the library stands in for it (OpenCV has several)."""
+    """The installed version, or "" where the library is not there."""
     with contextlib.suppress(PackageNotFoundError):
         return version(library)
     return ""
