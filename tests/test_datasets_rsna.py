@@ -259,7 +259,7 @@ def test_refused_files_are_read_again(root, tmp_path, monkeypatch):
     original = places["_read_one"]
 
     def without_decoder(job):
-        lacks = job[0].name == "ID_00000000a.dcm"
+        lacks = job[0].endswith("ID_00000000a.dcm")
         return (None, None, np.nan, np.nan, np.nan, 0, 0, "no decoder") if lacks else original(job)
 
     with monkeypatch.context() as patch:
