@@ -15,6 +15,7 @@ from export_cases import keras_archive, layer
 
 from hemokit.__main__ import main
 from hemokit.datasets.phantom import write_phantom
+from hemokit.export import read_card
 from hemokit.predictions import read_predictions
 
 pytestmark = pytest.mark.slow  # as one: each test here waits for a run or a folder
@@ -125,6 +126,20 @@ def test_predict_files_by_a_run_and_folders_by_an_export(run, tmp_path, capsys):
     capsys.readouterr()
     assert main(["predict", str(run[0]), "--data", str(scan), "--out", str(tmp_path / "files")]) == 0
     assert f"{scan.name}: " in capsys.readouterr().out and len(list((tmp_path / "files" / "masks").iterdir())) == 1
+
+
+@needs_tensorflow
+def test_a_card_tells_the_last_report(run, tmp_path):
+    """A run that was judged again has the new scores on the card of a file that is used again."""
+    copy = shutil.copytree(run[0], tmp_path / "run")
+    export = ["export", str(copy), "--format", "keras"]
+    assert main(export) == 0
+    path = next((copy / "exported").glob("*.keras"))
+    before, written = read_card(path), path.stat().st_mtime_ns
+    assert main(["evaluate", str(copy), "--seed", "5"]) == 0 and main(export) == 0
+    after = read_card(path)
+    assert path.stat().st_mtime_ns == written and before.scores != after.scores
+    assert {row["seed"] for row in after.scores} == {5} and after._replace(scores=()) == before._replace(scores=())
 
 
 @needs_tensorflow

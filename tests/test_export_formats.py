@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -152,6 +153,24 @@ def test_kinds_of_networks_convert(kind, tmp_path):
     path = export_model(network, tmp_path / "one.tflite", format="litert", card={"threshold": 0.5})
     expected = keras.tree.flatten(network(images, training=False))[0]
     np.testing.assert_allclose(load_exported(path).probabilities(images), expected, atol=1e-5)
+
+
+def test_as_many_interpreters_as_callers_at_once(tmp_path, monkeypatch):
+    """Threads that come one after another share one interpreter; the page has 36 of them."""
+    import keras
+    from ai_edge_litert import interpreter
+
+    image = keras.Input((8, 8, 1))
+    network = keras.Model(image, keras.layers.Conv2D(1, 3, padding="same", activation="sigmoid")(image))
+    path = export_model(network, tmp_path / "one.tflite", format="litert", card={"threshold": 0.5})
+    usual, made = interpreter.Interpreter, []
+    monkeypatch.setattr(interpreter, "Interpreter", lambda **how: made.append(1) or usual(**how))
+    exported, images = load_exported(path), np.random.default_rng(0).random((1, 8, 8, 1), np.float32)
+    expected = exported.probabilities(images)
+    for _ in range(5):
+        with ThreadPoolExecutor(1) as pool:
+            assert (pool.submit(exported.probabilities, images).result() == expected).all()
+    assert len(made) == 1
 
 
 def test_litert_on_another_backend(tmp_path):
