@@ -130,9 +130,9 @@ def an_exercise(stub=...):
 def test_an_endless_answer_is_stopped(monkeypatch, capsys):
     """An endless answer ends within the limit, and its thread does not run on."""
     monkeypatch.setattr(check, "TIME_LIMIT", 0.2)
-    start = time.process_time()
+    start = time.perf_counter()
     an_exercise()(never_ends)
-    assert time.process_time() - start < 2
+    assert time.perf_counter() - start < 2
     assert "still running after 0.2 s" in capsys.readouterr().out
     assert not [thread for thread in check.threading.enumerate() if thread.daemon and "work" in thread.name]
 

@@ -102,10 +102,10 @@ def test_bombs(tmp_path, syntax):
     """A codestream that announces gigabytes, or any other size than the header, never reaches a decoder."""
     for rows, columns in ((60000, 60000), (71, 73)):
         path = write(tmp_path, "dcm", sized(syntax, rows, columns))
-        begun = time.process_time()
+        begun = time.perf_counter()
         with pytest.raises(HemokitError, match=f"the codestream announces {rows} x {columns} pixels of 1 comp"):
             read_dicom(path)
-        assert time.process_time() - begun < 1
+        assert time.perf_counter() - begun < 1
 
 
 def test_without_a_decoder(tmp_path, monkeypatch):

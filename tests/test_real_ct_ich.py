@@ -56,10 +56,10 @@ def test_every_image_can_be_read(table):
 
 
 def test_opening_is_quick(ct_ich_root):
-    """Opening takes less than two seconds of a core."""
-    start = time.process_time()
+    """Opening takes less than two seconds, also on a busy machine."""
+    start = time.perf_counter()
     open_dataset(ct_ich_root)
-    assert time.process_time() - start < 2
+    assert time.perf_counter() - start < 2
 
 
 def test_data_check(ct_ich_root):

@@ -185,7 +185,7 @@ def test_folds_are_judged_together(tmp_path):
     found = judgement.tables["segmentation"].set_index("metric").loc["dice"]
     assert found["estimate"] == pytest.approx(2 * tp / (tp + fp + positive)) and found["patients"] == 16
     assert "Each fold's own threshold" in judgement.notes[0]
-    assert judgement.notes[1].startswith("AUROC, AUPRC, Brier score and calibration take the scores of all folds")
+    assert judgement.notes[1].startswith("AUROC, AUPRC and calibration take the scores of all folds together")
 
 
 def test_missing_folds_are_told(tmp_path):

@@ -283,7 +283,8 @@ def test_killed_while_writing(roots, cache, kills):
         command = [sys.executable, "-c", WRITER, str(roots["ct_ich_jpg"])]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment)
         process.stdout.readline()
-        while number == 0 and not any(cache.glob("[!.]*")):  # the first is killed beside a cache that is there
+        # The first is killed beside a cache that is there.
+        while number == 0 and process.poll() is None and not any(cache.glob("[!.]*")):
             time.sleep(0.01)
         time.sleep(0.02 + 0.3 * (number * 0.618 % 1))
         process.kill()

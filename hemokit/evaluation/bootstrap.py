@@ -168,6 +168,7 @@ def weighted_intervals(statistics, codes, *, unit="patient_id", num_resamples=10
 
 
 def check_confidence(confidence):
+    """Raise HemokitError unless a confidence is a number between 0 and 1."""
     if not isinstance(confidence, Real) or not 0 < confidence < 1:
         raise problem(f"confidence is {confidence!r}", "a number between 0 and 1", "0.95 is usual.")
 

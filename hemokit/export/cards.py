@@ -106,7 +106,9 @@ def read_card(path):
     except (ValueError, TypeError, RecursionError) as error:
         wrong = f"it is no JSON of a card ({str(error)[:_SHOWN]})"
     if wrong:
-        raise problem(f"a card that is damaged: {wrong}", _EXPECTED, "Export the model again.", file=beside)
+        raise problem(
+            f"a card that is damaged: {wrong}", "what hemokit export wrote", "Export the model again.", file=beside
+        )
     return card
 
 
@@ -115,7 +117,7 @@ _TEXTS = ("name", "precision", "sha256", "chosen_on", "trained_on", "judged_on",
 _THRESHOLDS = ("threshold", "slice_threshold")
 
 
-_EXPECTED, _SHOWN = "what hemokit export wrote", 80  # so many characters of what came
+_SHOWN = 80  # characters of what came
 
 
 def _wrong(card):
@@ -125,9 +127,8 @@ def _wrong(card):
     fits["input_shape"] = len(card.input_shape) == 3 and all(map(_is_size, card.input_shape))
     fits["output_shape"] = len(card.output_shape) in (1, 3) and all(map(_is_size, card.output_shape))
     fits |= {name: getattr(card, name) is None or _is_probability(getattr(card, name)) for name in _THRESHOLDS}
-    fits["outputs"] = all(isinstance(one, str) for one in card.outputs) and len(card.outputs) == _last(
-        card.output_shape
-    )
+    named = len(card.outputs) == _last(card.output_shape)
+    fits["outputs"] = named and all(isinstance(one, str) for one in card.outputs)
     fits["channels"] = all(map(_is_channel, card.channels)) and len(card.channels) in (0, _last(card.input_shape))
     fits |= {name: all(isinstance(one, dict) for one in getattr(card, name)) for name in ("scores", "compared")}
     fits["about"] = isinstance(card.about, dict)

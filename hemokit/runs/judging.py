@@ -96,8 +96,8 @@ def judge(parts, *, seed=0, num_resamples=1000):
     if len(parts) > 1:
         notes.append("Each fold's own threshold is applied to its own test rows.")
         notes.append(
-            "AUROC, AUPRC, Brier score and calibration take the scores of all folds together, though each model has a "
-            "scale of its own: this may lower them. The report of each fold has its own."
+            "AUROC, AUPRC and calibration take the scores of all folds together, though each model has a scale of its "
+            "own, which may lower the first two. The report of each fold has its own."
         )
     unit, said = _unit(frame)
     how = {"seed": seed, "num_resamples": num_resamples}
