@@ -15,7 +15,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from hemokit.__main__ import main
 from hemokit.checks import HemokitError
-from hemokit.course import lessons, pages
+from hemokit.course import lessons, pages, phantoms
 from hemokit.course import terminal as course
 
 pytestmark = pytest.mark.slow  # as one: each test here waits for a run or a folder
@@ -97,11 +97,14 @@ def test_a_notebook_without_parameters_is_refused():
 
 def test_a_failing_lesson_is_reported_and_the_others_go_on(folder, tmp_path, monkeypatch, capsys):
     """Exit code 1, the cell and the error named; pages and notebooks of all three; nothing loaded from elsewhere."""
-    monkeypatch.setattr(course, "_data", lambda *_: ("the synthetic phantom", {}))
+    monkeypatch.setattr(course, "draw_phantoms", lambda numbers, seed: print("draws for", *numbers, "of", seed))
     out = tmp_path / "out"
     assert main(["run", "--notebooks", str(folder), "--out", str(out), "--seed", "8"]) == 1
     said = capsys.readouterr().out
-    assert re.search(r"^\[1/3\] 00_first  begins\n\[1/3\] 00_first  ok +\d+ s\n\[2/3\] 01_fails  begins\n", said)
+    assert re.search(
+        r"^draws for 00 01 12 of 8\n\[1/3\] 00_first  begins\n\[1/3\] 00_first  ok +\d+ s\n\[2/3\] 01_fails  begins\n",
+        said,
+    )
     assert re.search(r"\n\[2/3\] 01_fails  FAILED  \d+ s\n", said)
     assert "cell 4 raised ZeroDivisionError: division by zero" in said  # title, parameters, injected, this one
     assert "2 of 3 lessons ran through" in said and f"{out / 'index.html'}\n" in said
@@ -146,7 +149,7 @@ def test_ctrl_c_ends_the_run_and_its_kernel_in_one_sentence(tmp_path, moment):
     code = (
         "import sys; from hemokit import __main__; from hemokit.course import terminal as course\n"
         f"open({str(tmp_path / 'started')!r}, 'w')\n"
-        "course._data = lambda *_: ('', {}); sys.exit(__main__.main())"
+        "course.draw_phantoms = lambda *_, **__: None; sys.exit(__main__.main())"
     )
     out = tmp_path / "out"
     command = [sys.executable, "-c", code, "run", "--notebooks", str(tmp_path), "--out", str(out)]
@@ -182,6 +185,29 @@ def test_bad_arguments_are_refused_before_anything_runs(folder, tmp_path, capsys
     out = tmp_path / "out"
     assert main(["run", *arguments, "--notebooks", str(folder), "--out", str(out)]) == 2
     assert f"hemokit: {sentence}" in capsys.readouterr().err and not out.exists()
+
+
+def test_shared_phantoms_are_those_of_the_lessons():
+    """What a lesson calls PHANTOM in the profile quick is what `hemokit run` draws before it."""
+    for path in sorted((Path(__file__).parent.parent / "notebooks" / "sources").glob("[0-9]*.py")):
+        found = re.search(r"^PHANTOM = (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+        drawn = phantoms.QUICK.get(path.name[:2]) or {"layout": None}
+        settings = {name: value for name, value in drawn.items() if name != "layout"}
+        assert settings == (eval(found[1], {"quick": True}) if found else {}), path.name  # noqa: S307  our own lesson
+
+
+def test_shared_phantoms_are_drawn_once(tmp_path, monkeypatch, capsys):
+    """Of the lessons chosen, each phantom once, and none that the cache has already."""
+    monkeypatch.setenv("HEMOKIT_CACHE", str(tmp_path))
+    small = {"layout": "ct_ich_nifti", "num_patients": 1, "image_size": 64}
+    monkeypatch.setattr(phantoms, "QUICK", {"07": small, "09": small, "10": {**small, "layout": "rsna"}})
+    phantoms.draw_phantoms(["01", "07", "09"], seed=3)
+    assert capsys.readouterr().out.startswith(
+        "Drawing the phantom's patients (once; they are kept) ...\nThey are ready"
+    )
+    assert [path.name.rpartition("-")[0] for path in tmp_path.glob("phantom/*")] == ["ct_ich_nifti-1x64-seed3"]
+    phantoms.draw_phantoms(["01", "07", "09"], seed=3)
+    assert capsys.readouterr().out == ""
 
 
 def test_seconds_in_words():

@@ -81,7 +81,7 @@ def test_a_run_that_is_not_finished_is_named(tmp_path, monkeypatch, capsys):
 def test_the_run_of_lesson_07_gets_a_yardstick(tmp_path, monkeypatch, capsys):
     """Trees with its split, judged on its very slices, so that both are one test set of the leaderboard."""
     monkeypatch.setenv("HEMOKIT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(so_far, "LESSON_07", {"num_patients": 8, "image_size": 64})
+    monkeypatch.setattr(so_far, "LESSON_07", {"layout": "ct_ich_nifti", "num_patients": 8, "image_size": 64})
     table = open_dataset(phantom_root("ct_ich_nifti", num_patients=8, image_size=64, seed=0))
     table = split_by_patient(table, fractions=(0.5, 0.25, 0.25), seed=1)
     kept = table[table["split"] != "train"].reset_index(drop=True)

@@ -1,12 +1,12 @@
 """`hemokit run`: the lessons one after another, with a line for each on the terminal."""
 
 import sys
-import time
 from pathlib import Path
 
 from hemokit.checks import check_choice, counted, problem
 from hemokit.course.lessons import PROFILES, QUICK_SILENCE, choose_lessons, find_lessons, run_lessons
 from hemokit.course.pages import duration
+from hemokit.course.phantoms import draw_phantoms
 
 
 def run_course(numbers, *, root=None, profile="quick", out="hemokit_run", seed=0, notebooks=None):
@@ -33,8 +33,10 @@ def run_course(numbers, *, root=None, profile="quick", out="hemokit_run", seed=0
     if Path(out).exists() and not Path(out).is_dir():
         raise problem(f"{out} is a file", "a folder for the pages", "Choose another --out.")
     lessons = choose_lessons(find_lessons(notebooks), numbers)
-    data, parameters = _data(root, seed)
+    data, parameters = _data(root)
     parameters |= {"PROFILE": profile, "SEED": seed}
+    if root is None and profile == "quick":
+        draw_phantoms([lesson.number for lesson in lessons], seed=seed)  # not in the time of the lesson that is first
     width = max(len(lesson.slug) for lesson in lessons)
     progress = _Progress(len(lessons), width)
     outcomes = run_lessons(
@@ -56,17 +58,9 @@ def run_course(numbers, *, root=None, profile="quick", out="hemokit_run", seed=0
     return int(bool(failed))
 
 
-def _data(root, seed):
+def _data(root):
     """What the data are called on the pages, and the parameter that names them (none for the phantom)."""
     if root is None:
-        from hemokit.datasets.phantom.writers import phantom_folder, phantom_root
-
-        # Once for all lessons, and not in the time of the first; a later run finds it in the cache.
-        if not phantom_folder(seed=seed).is_dir():
-            started = time.monotonic()
-            print("Preparing the phantom (once; it is kept) ...", flush=True)
-            phantom_root(seed=seed, progress=sys.stderr.isatty())
-            print(f"The phantom is ready after {duration(time.monotonic() - started)}.", flush=True)
         return "the synthetic phantom", {}
     from hemokit.datasets import find_dataset
     from hemokit.manifests import is_phantom

@@ -8,6 +8,7 @@ import pandas as pd
 
 from hemokit import evaluation
 from hemokit.checks import HemokitError, problem
+from hemokit.course.phantoms import QUICK
 from hemokit.datasets import open_dataset, read_mask
 from hemokit.datasets.phantom import phantom_root
 from hemokit.masks import abc2_ml, volume_ml
@@ -20,7 +21,7 @@ from hemokit.thresholds import choose_threshold
 
 MIN_PATIENTS = 20  # in a folder that is to be trained and judged on
 FRACTIONS = (0.4, 0.25, 0.35)  # many patients for the test: here judging is the subject
-LESSON_07 = {"num_patients": 100, "image_size": 128}  # its phantom, in the profile quick
+LESSON_07 = QUICK["07"]  # its phantom, in the profile quick
 YARDSTICK_PATIENTS = 24  # of the training: trees learn from fewer as well, and sooner
 
 # Published figures to put beside ours: system, metric, n, and what was wrong with the test.
@@ -207,7 +208,7 @@ def _add_yardstick(runs, seed):
         return
     frame, facts = read_predictions(only), read_facts(only)
     if (frame["dataset"] == "ct_ich_nifti").all() and facts.judged_on == "phantom (synthetic)":
-        table = open_dataset(phantom_root("ct_ich_nifti", seed=seed, **LESSON_07))
+        table = open_dataset(phantom_root(seed=seed, **LESSON_07))
         data = _with_split_of(frame, table)
     if data is None:
         print(f"{only.name} is the only run, of data of its own: the leaderboard has one row.")

@@ -78,7 +78,11 @@ VOLUME = dict(
     halve_slices=1,
 )  # fmt: skip
 VOLUMES = dict(
-    patch=(8, 32, 32), stride=(8, 16, 16), filters=(6, 12, 24), predict_stride=(6, 16, 16)
+    patch=(8, 32, 32),
+    stride=(8, 16, 16),
+    filters=(6, 12, 24),
+    predict_stride=(6, 16, 16),
+    epochs=1,
 )
 PATCHES = dict(patch=(16, 128, 128), stride=(8, 64, 64), predict_stride=(8, 64, 64))
 quick = PROFILE == "quick"
@@ -556,8 +560,9 @@ plt.show()
 # without hemorrhage are not counted here, so neither are false alarms on them.
 #
 # On the phantom, in `quick`, 3-D is ahead on none. That is no verdict on 3-D: the two had the same patients and the
-# same loss, but the 3-D network is narrower, adds its skips, and took steps of 4 crops where the other took 16; both
-# are far from done. So this compares two short runs. Look, too, how few slices and patients a third holds.
+# same loss, but the 3-D network is narrower, adds its skips, had one epoch where the other had two, and took steps of 4
+# crops where that took 16; both are far from done. So this compares two short runs. Look, too, how few slices and
+# patients a third holds.
 #
 # > **Take away**: split, then cut. Most crops are empty: choose what an epoch sees, and ask what your loss says about
 # > black before you blame the data. Crops overlap, and the weighted mean of all smooths the seams. 3-D fits when the
