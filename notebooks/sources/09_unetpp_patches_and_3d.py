@@ -6,7 +6,7 @@
 # >
 # > **You need**: lesson 07. Lesson 08 helps with the losses.
 # >
-# > **Time**: 40 minutes to read, 2 minutes to run; one more where the phantom must be made first. Profile `paper`
+# > **Time**: 40 minutes to read, 1 to 2 minutes to run; one more where the phantom must be made first. Profile `paper`
 # > trains eight networks for 100 epochs each: days, on a GPU too (an estimate).
 # >
 # > **Data**: the phantom (synthetic patients); or a data set with masks, such as CT-ICH.

@@ -6,8 +6,8 @@
 # >
 # > **You need**: lessons 00, 01, 03 and 06. It helps to know what a recurrent network is.
 # >
-# > **Time**: 40 minutes to read, 2 minutes to run; one more where the phantom must be made first. Profile `paper` takes
-# > days on a CPU, hours on a GPU.
+# > **Time**: 40 minutes to read, 1 to 2 minutes to run; one more where the phantom must be made first. Profile `paper`
+# > takes days on a CPU, hours on a GPU.
 # >
 # > **Data**: the phantom, written as the files of RSNA 2019; or a folder laid out so, or a store made of one; or any
 # > data set that names its patients, such as CT-ICH, whose slices are then learned from.
@@ -344,7 +344,9 @@ mixed = scan_lessons.shuffled_places(table, seed=SEED)
 _, wrong = sequence_recipes.train_scans(folds, recipe, order=mixed)
 
 # %% [markdown]
-# All on the same slices. The first two rows are those of section 2.
+# All on the same slices. The first two rows are those of section 2. (Each fold has a model of its own, and a scale of
+# its own: 0.3 of one need not mean what 0.3 of the other means. Judged together, as in this lesson, a score holds that,
+# too. The LSTM begins as its fold's slice model, so at the start the two share it; the place alone has its own.)
 
 # %%
 score = f"probability_{ANY}"
