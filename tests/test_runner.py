@@ -17,6 +17,7 @@ from hemokit.__main__ import main
 from hemokit.checks import HemokitError
 from hemokit.course import lessons, pages, phantoms
 from hemokit.course import terminal as course
+from hemokit.datasets.phantom import write_phantom
 
 pytestmark = pytest.mark.slow  # as one: each test here waits for a run or a folder
 
@@ -97,12 +98,12 @@ def test_a_notebook_without_parameters_is_refused():
 
 def test_a_failing_lesson_is_reported_and_the_others_go_on(folder, tmp_path, monkeypatch, capsys):
     """Exit code 1, the cell and the error named; pages and notebooks of all three; nothing loaded from elsewhere."""
-    monkeypatch.setattr(course, "draw_phantoms", lambda numbers, seed: print("draws for", *numbers, "of", seed))
+    monkeypatch.setattr(course, "draw_phantoms", lambda numbers, **how: print("draws for", *numbers, how))
     out = tmp_path / "out"
     assert main(["run", "--notebooks", str(folder), "--out", str(out), "--seed", "8"]) == 1
     said = capsys.readouterr().out
     assert re.search(
-        r"^draws for 00 01 12 of 8\n\[1/3\] 00_first  begins\n\[1/3\] 00_first  ok +\d+ s\n\[2/3\] 01_fails  begins\n",
+        r"\n\[1/3\] 00_first  begins\n\[1/3\] 00_first  ok +\d+ s\n\[2/3\] 01_fails  begins\n",
         said,
     )
     assert re.search(r"\n\[2/3\] 01_fails  FAILED  \d+ s\n", said)
@@ -187,27 +188,51 @@ def test_bad_arguments_are_refused_before_anything_runs(folder, tmp_path, capsys
     assert f"hemokit: {sentence}" in capsys.readouterr().err and not out.exists()
 
 
-def test_shared_phantoms_are_those_of_the_lessons():
-    """What a lesson calls PHANTOM in the profile quick is what `hemokit run` draws before it."""
-    for path in sorted((Path(__file__).parent.parent / "notebooks" / "sources").glob("[0-9]*.py")):
-        found = re.search(r"^PHANTOM = (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
-        drawn = phantoms.QUICK.get(path.name[:2]) or {"layout": None}
-        settings = {name: value for name, value in drawn.items() if name != "layout"}
-        assert settings == (eval(found[1], {"quick": True}) if found else {}), path.name  # noqa: S307  our own lesson
+LOADERS = {
+    "ct_ich_jpg": r"phantom_root\(",
+    "ct_ich_nifti": r"choose_(?:data|slices)\(DATA",
+    "rsna": r"choose_scans\(DATA",
+}
+
+
+@pytest.mark.parametrize("number", phantoms.IN_QUICK)
+def test_shared_phantoms_are_those_of_the_lessons(number):
+    """The layout, the size and the seed that a lesson asks for are what `hemokit run` draws before it."""
+    (path,) = (Path(__file__).parent.parent / "notebooks" / "sources").glob(f"{number}_*.py")
+    text, drawn = path.read_text(encoding="utf-8"), dict(phantoms.IN_QUICK[number])
+    assert re.search(LOADERS[drawn.pop("layout")] + r"[^)]*(?:seed=SEED|\*\*how)", text)
+    named = re.search(r"^PHANTOM = (.*)$", text, re.MULTILINE)
+    assert drawn == (eval(named[1], {"quick": True}) if named else {"num_patients": 24, "image_size": 256})
 
 
 def test_shared_phantoms_are_drawn_once(tmp_path, monkeypatch, capsys):
-    """Of the lessons chosen, each phantom once, and none that the cache has already."""
+    """Of the lessons chosen, each phantom once, none that the cache has already, and each with a line."""
     monkeypatch.setenv("HEMOKIT_CACHE", str(tmp_path))
     small = {"layout": "ct_ich_nifti", "num_patients": 1, "image_size": 64}
-    monkeypatch.setattr(phantoms, "QUICK", {"07": small, "09": small, "10": {**small, "layout": "rsna"}})
+    monkeypatch.setattr(phantoms, "IN_QUICK", {"07": small, "09": small, "10": {**small, "layout": "rsna"}})
     phantoms.draw_phantoms(["01", "07", "09"], seed=3)
-    assert capsys.readouterr().out.startswith(
-        "Drawing the phantom's patients (once; they are kept) ...\nThey are ready"
-    )
+    said = capsys.readouterr().out
+    assert said.startswith("Drawing 1 synthetic patients (ct_ich_nifti; they are kept) ...\nThey are ready after ")
+    assert said.count("\n") == 2
     assert [path.name.rpartition("-")[0] for path in tmp_path.glob("phantom/*")] == ["ct_ich_nifti-1x64-seed3"]
     phantoms.draw_phantoms(["01", "07", "09"], seed=3)
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [(["--profile", "paper"], {"profile": "paper", "seed": 0}), (["--data", "DATA"], None)],
+    ids=["profile paper", "a folder"],
+)
+def test_phantoms_are_drawn_for_the_phantom_alone(folder, tmp_path, monkeypatch, arguments, told):
+    """They are told the profile, and with a folder of data none is drawn."""
+    root = write_phantom(tmp_path / "data", layout="ct_ich_jpg", num_patients=1, image_size=64)
+    drawn = []
+    monkeypatch.setattr(course, "draw_phantoms", lambda numbers, **how: drawn.append(how))
+    monkeypatch.setattr(course, "run_lessons", lambda *_, **__: [])
+    named = [str(root) if one == "DATA" else one for one in arguments]
+    assert main(["run", *named, "--notebooks", str(folder), "--out", str(tmp_path / "out")]) == 0
+    assert drawn == ([told] if told else [])
 
 
 def test_seconds_in_words():

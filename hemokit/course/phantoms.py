@@ -1,4 +1,8 @@
-"""The synthetic patients that several lessons share. `hemokit run` draws them before its first lesson."""
+"""The synthetic patients that lessons share: `hemokit run` draws them before its first lesson, and the cache keeps them.
+
+A lesson that is opened by itself draws its own. Those whose phantom takes some seconds (01, 04, 05, 12) always do, and
+in the profile `paper` all whose phantom is larger there.
+"""
 
 import sys
 import time
@@ -6,36 +10,32 @@ import time
 from hemokit.course.pages import duration
 from hemokit.datasets.phantom.writers import phantom_folder, phantom_root
 
+RENDERS = {"layout": "ct_ich_jpg", "num_patients": 24, "image_size": 256}
 SLICES = {"layout": "ct_ich_nifti", "num_patients": 100, "image_size": 128}
 SCANS = {"layout": "rsna", "num_patients": 60, "image_size": 64}
 
-# Number of a lesson -> the settings of its phantom in the profile quick. Others draw what they need themselves: it is
-# small, or it is what the lesson is about.
-QUICK = {
-    **dict.fromkeys(("00", "02", "03"), {}),
-    **dict.fromkeys(("06", "07", "08", "09", "11", "13"), SLICES),
-    "10": SCANS,
-}
+# Number of a lesson -> the settings of its phantom.
+IN_PAPER = dict.fromkeys(("00", "02", "03"), RENDERS)
+IN_QUICK = {**IN_PAPER, **dict.fromkeys(("06", "07", "08", "09", "11", "13"), SLICES), "10": SCANS}
 
 
-def draw_phantoms(numbers, *, seed=0):
-    """Draw the phantoms of `QUICK` that these lessons want and the cache does not have, and say so.
+def draw_phantoms(numbers, *, profile="quick", seed=0):
+    """Draw the phantoms that these lessons share, those that the cache does not have, with a line for each.
 
     Args:
-        numbers: of lessons, as text.
-        seed: of the phantoms, a whole number from 0.
+        numbers: of lessons, as text; where there are other notebooks than the course's own, theirs count as well.
+        profile: "quick" or "paper".
+        seed: of the phantoms, a whole number from 0 to 2**32 - 1.
 
     Raises:
-        HemokitError: as `phantom_root`.
+        HemokitError: another seed, or a phantom cannot be written; see `phantom_root`.
     """
-    wanted = []
-    for settings in (QUICK[number] for number in numbers if number in QUICK):
-        if settings not in wanted and not phantom_folder(seed=seed, **settings).is_dir():
-            wanted.append(settings)
-    if not wanted:
-        return
-    started = time.monotonic()
-    print("Drawing the phantom's patients (once; they are kept) ...", flush=True)
-    for settings in wanted:
+    shared = IN_QUICK if profile == "quick" else IN_PAPER
+    wanted = {settings["layout"]: settings for settings in (shared[one] for one in numbers if one in shared)}
+    for layout, settings in wanted.items():
+        if phantom_folder(seed=seed, **settings).is_dir():
+            continue
+        started = time.monotonic()
+        print(f"Drawing {settings['num_patients']} synthetic patients ({layout}; they are kept) ...", flush=True)
         phantom_root(seed=seed, progress=sys.stderr.isatty(), **settings)
-    print(f"They are ready after {duration(time.monotonic() - started)}.", flush=True)
+        print(f"They are ready after {duration(time.monotonic() - started)}.", flush=True)

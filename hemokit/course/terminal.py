@@ -12,6 +12,8 @@ from hemokit.course.phantoms import draw_phantoms
 def run_course(numbers, *, root=None, profile="quick", out="hemokit_run", seed=0, notebooks=None):
     """Run lessons, printing what comes of each, and name the index of the pages at the end.
 
+    Without `root` the phantoms that the lessons share are drawn first.
+
     Args:
         numbers: list of lesson numbers as text; empty for all.
         root: folder of real data, or None for the phantom.
@@ -24,7 +26,8 @@ def run_course(numbers, *, root=None, profile="quick", out="hemokit_run", seed=0
         0 if every lesson ran through, else 1.
 
     Raises:
-        HemokitError: an unknown lesson or profile, a negative seed, no data set in `root`, an `out` that is a file.
+        HemokitError: an unknown lesson or profile, a negative seed, no data set in `root`, an `out` that is a file, a
+            phantom that cannot be written.
         KeyboardInterrupt: Ctrl-C; the kernel has ended, and the pages of the finished lessons are there.
     """
     check_choice(profile, PROFILES, "profile")
@@ -35,8 +38,8 @@ def run_course(numbers, *, root=None, profile="quick", out="hemokit_run", seed=0
     lessons = choose_lessons(find_lessons(notebooks), numbers)
     data, parameters = _data(root)
     parameters |= {"PROFILE": profile, "SEED": seed}
-    if root is None and profile == "quick":
-        draw_phantoms([lesson.number for lesson in lessons], seed=seed)  # not in the time of the lesson that is first
+    if root is None:  # now, and not in the time of the first lesson that wants them
+        draw_phantoms([lesson.number for lesson in lessons], profile=profile, seed=seed)
     width = max(len(lesson.slug) for lesson in lessons)
     progress = _Progress(len(lessons), width)
     outcomes = run_lessons(

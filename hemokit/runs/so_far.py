@@ -8,7 +8,7 @@ import pandas as pd
 
 from hemokit import evaluation
 from hemokit.checks import HemokitError, problem
-from hemokit.course.phantoms import QUICK
+from hemokit.course.phantoms import IN_QUICK
 from hemokit.datasets import open_dataset, read_mask
 from hemokit.datasets.phantom import phantom_root
 from hemokit.masks import abc2_ml, volume_ml
@@ -21,7 +21,7 @@ from hemokit.thresholds import choose_threshold
 
 MIN_PATIENTS = 20  # in a folder that is to be trained and judged on
 FRACTIONS = (0.4, 0.25, 0.35)  # many patients for the test: here judging is the subject
-LESSON_07 = QUICK["07"]  # its phantom, in the profile quick
+LESSON_07 = IN_QUICK["07"]  # its phantom
 YARDSTICK_PATIENTS = 24  # of the training: trees learn from fewer as well, and sooner
 
 # Published figures to put beside ours: system, metric, n, and what was wrong with the test.

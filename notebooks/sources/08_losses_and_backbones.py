@@ -169,10 +169,8 @@ plt.show()
 # scale is lost. The lines part mostly because slices differ in how much bone they have (the jump at gray 1): a line far
 # below the others is a slice that is bone for the most part. A large bleed moves ranks in the same way, by less.
 #
-# `paper` gives twobranch's networks such slices. `quick` gives all networks the window as it is, which saves steps: on
-# the phantom, after 100 of them, the U-Net of section 3 with cross-entropy had a Dice of 0.22 [0.01, 0.45] with it, and
-# of 0.07 [0.00, 0.19] on equalized slices. (One seed, and the intervals overlap: no verdict on equalization. Set
-# `prepare="equalize_and_stretch"` in `BASE`, and all of them are equalized.)
+# `paper` gives twobranch's networks such slices. `quick` gives all networks the window as it is. It has few steps, and
+# in a run made beforehand the U-Net of section 3 got less far on equalized slices (by how much stands there).
 #
 # ## 2 What a loss asks for
 # Before any training: suppose a network **cannot tell blood from brain yet**, and gives every pixel the same
@@ -318,14 +316,19 @@ board
 # its threshold rather than its sight.
 #
 # In the log above, `dice` is of all pixels together, and the loss a mean over slices: a black network pays 1 for each
-# slice with blood and next to nothing for an empty one, about 0.15 in validation, where most slices have none. A
-# `val_loss` of Dice or Jaccard that stays about there is what giving up looks like. (`loss` is a mean over the
-# epoch, its first steps included.) Where there are several epochs, the one with the highest `val_dice` is kept.
+# slice with blood and next to nothing for an empty one. In validation, where one slice in seven has blood, that is
+# 0.14; a `val_loss` of Dice or Jaccard little above it is what giving up looks like. (In training it would be 0.5;
+# `loss` is higher, as the first steps are in its mean.) Of several epochs the one with the highest `val_dice` is kept.
+#
+# The run made beforehand: with `prepare="equalize_and_stretch"` in `BASE`, and all else equal, BCE had a Dice of 0.07
+# [0.00, 0.19] on the phantom, where it has 0.22 [0.01, 0.45] without. One seed, few patients: no verdict on
+# equalization. (With that line all networks of this lesson but the last are given equalized slices.)
 
 # %%
 # alt: Dice of the validation pixels against the threshold on a logarithmic axis that begins with 0, one line for each
-# alt: loss, with a dot at the chosen threshold. Cross-entropy climbs to its peak at about one half; the others have
-# alt: low peaks at thresholds of 0.002 and less, Jaccard none, and are at zero from 0.1 on.
+# alt: loss, with a dot at the chosen threshold. Cross-entropy climbs to its peak of 0.11 at about one half and falls to
+# alt: zero at 1. Dice and Dice + BCE have low peaks at 0.001 and 0.002, Jaccard has none; all three are at zero from
+# alt: 0.1 on.
 fig, ax = plt.subplots(figsize=(7, 3.8), layout="constrained")
 for number, (name, several) in enumerate(frames.items()):
     seen = several[0][several[0]["split"] == "validation"]
@@ -344,8 +347,8 @@ plt.show()
 # ### The surprise
 # It is often said, and math7243 says so too, that imbalance calls for Dice. On the phantom, in `quick` (one seed, one
 # rate for all, 100 steps), it is the other way round: with cross-entropy the network finds some hemorrhage, while with
-# the three others it gives up (`black_at_half` is 1, and the best of all thresholds gets a Dice of 0.02 at most). What
-# does your table say?
+# the three others it gives up (`black_at_half` is 1, and at the thresholds that validation rows choose, the Dice of the
+# test is 0.02 at most). What does your table say?
 #
 # To see why, go back to the network that cannot tell yet, and show it not one slice but a **mix** of slices with blood
 # and empty ones. Which p costs least?
@@ -449,10 +452,10 @@ pd.DataFrame(lines).T
 
 # %% [markdown]
 # The two-branch network has the loss, the slices and the preprocessing of the U-Net with BCE above: only the network
-# differs. The third differs in more than that: Dice loss, as in its paper, and never equalized; slices with hemorrhage
-# alone (the paper wants to segment "positive cases", and does not say which slices it trained on); and in `quick` one
-# window instead of three, 64 pixels instead of 512, and 30 steps where the others have 100. Its name says what its
-# encoder knew: with random weights, nothing was transferred.
+# differs. The third differs in more than that: Dice loss, as in its paper; slices with hemorrhage alone (the paper
+# wants to segment "positive cases", and does not say which slices it trained on); no equalization (in `quick` none has
+# it); and in `quick` one window instead of three, 64 pixels instead of 512, and 30 steps where the others have 100. Its
+# name says what its encoder knew: with random weights, nothing was transferred.
 #
 # **Predict**: which has the highest Dice? And which raises the most false alarms?
 
@@ -471,8 +474,8 @@ board[["threshold", "dice", "iou", "false_alarms", "n", "patients", "data", "spl
 # Then `false_alarms`. The ResNet was never shown a slice without blood: on the phantom its threshold goes up to 0.999,
 # and still most of them raise an alarm. (One likely reason of several: its encoder is random, and it had 30 steps.)
 # Dice and Jaccard do so for another reason: their best thresholds are next to 0. Jaccard's is 0.000 in `quick`, where
-# every pixel is called, hence its sensitivity of 1; Dice's a little higher, so that something is called in every slice,
-# and most of the blood is missed. Then look at the masks.
+# every pixel is called, hence its sensitivity of 1 (in the table of section 3); Dice's a little higher, so that
+# something is called in every slice, and most of the blood is missed. Then look at the masks.
 
 # %%
 first = frames["BCE"][0].query("split == 'test'")  # of the first split
@@ -499,8 +502,9 @@ for name, recipe in {**systems, **MORE}.items():
 # %%
 # alt: Two test slices in two rows, with the true outline in orange; beside them what each network sees in them, from
 # alt: black (0) to white, on a scale of its own, with the same outline. In the upper row cross-entropy and the ResNet
-# alt: glow at the bleed, and along the skull on the other side; in the lower row no network singles out the bleed.
-# alt: Those with Dice and Jaccard are gray all over the head, at numbers of 0.002 and less.
+# alt: glow at the bleed, and in both rows along the skull on the other side, where the two branches have a faint streak
+# alt: alone. In the lower row no network singles out the bleed. Those with Dice, Jaccard and Dice + BCE are gray all
+# alt: over the head, at numbers of 0.003 and less.
 fig, axes = plt.subplots(2, len(maps) + 1, figsize=(13, 4.4), layout="constrained")
 for row in range(2):
     pictures, truth, _ = maps["BCE"]
@@ -517,8 +521,8 @@ plt.show()
 # %% [markdown]
 # Each picture has a scale of its own, so that faint knowledge shows: look at the number above it. A network that is
 # "black" at 0.5 may glow in the right place, and as brightly along the skull, where nothing bleeds; one that has
-# given up is flat, or glows everywhere. The two-branch network is coarse, as its mask comes from 1/8 of the
-# resolution, without skips.
+# given up is flat, or glows everywhere. The two-branch network makes its mask from 1/8 of the resolution, without
+# skips: look for stripes and speckle.
 #
 # ## 6 Papers and here
 # Both papers' figures beside the same scores here, and beside those of a picture **without a single pixel**. "Macro
@@ -538,13 +542,13 @@ mask_lessons.masks_beside_papers(frames, models, source=source, seed=SEED).set_i
 # %% [markdown]
 # Read `always_black` first: where most slices are empty, a pixel accuracy of 0.99 and more is earned by no pixel at
 # all. math7243 warns of that itself, twobranch does not; what a black picture gets on its slices, neither says. Here,
-# in `quick`, both accuracies are below that of black. A macro F1 has half a point
+# in `quick`, the accuracies of the two branches and of the ResNet are below that of black. A macro F1 has half a point
 # for the background before it begins: 0.92 would be an F1 of about 0.84 of the hemorrhage, and thus an IoU of 0.72, not
 # 0.56. So the two are not counted over the same pixels in the same way. And twobranch's test slices had copies in
-# training (section 4).
+# training (section 4), and were equalized; ours in `quick` are not.
 #
-# And a pixel AUROC near 1 beside an IoU near 0 says that nearly all pixels are easy background. (AUROC and macro F1
-# have no interval here.)
+# And a pixel AUROC of about 0.9 beside an IoU of 0.1 and less says that most pixels are easy background. (AUROC and
+# macro F1 have no interval here.)
 #
 # A score on the phantom is a score on the phantom. What carries over is not its numbers, but
 # the kinds of mistake and where to look for them.

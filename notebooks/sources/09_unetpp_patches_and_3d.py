@@ -7,7 +7,7 @@
 # > **You need**: lesson 07. Lesson 08 helps with the losses.
 # >
 # > **Time**: 40 minutes to read, 1 to 2 minutes to run; one more where the phantom must be made first. Profile `paper`
-# > trains eight networks for 100 epochs each: days, on a GPU too (an estimate).
+# > trains nine networks (eight on JPGs) for 100 epochs each: days, on a GPU too (an estimate).
 # >
 # > **Data**: the phantom (synthetic patients); or a data set with masks, such as CT-ICH.
 # >
@@ -78,12 +78,9 @@ VOLUME = dict(
     halve_slices=1,
 )  # fmt: skip
 VOLUMES = dict(
-    patch=(8, 32, 32),
-    stride=(8, 16, 16),
-    filters=(6, 12, 24),
-    predict_stride=(6, 16, 16),
+    patch=(8, 32, 32), stride=(8, 16, 16), filters=(6, 12, 24), predict_stride=(6, 16, 16),
     epochs=1,
-)
+)  # fmt: skip
 PATCHES = dict(patch=(16, 128, 128), stride=(8, 64, 64), predict_stride=(8, 64, 64))
 quick = PROFILE == "quick"
 PHANTOM = {"num_patients": 100 if quick else 82, "image_size": 128 if quick else 512}
@@ -541,7 +538,8 @@ sizes.round(3)
 
 # %%
 # alt: Bars of the Dice of two networks, in 2-D and 3-D, for the small, the middle and the large third of the test
-# alt: slices with hemorrhage.
+# alt: slices with hemorrhage. In the profile quick the 2-D bar is the higher one in each third, and 3-D has none in the
+# alt: small one.
 fig, ax = plt.subplots(figsize=(6.4, 3.4), layout="constrained")
 for number, (who, some) in enumerate(sizes.groupby("network", sort=False) if len(sizes) else ()):
     places = np.arange(len(some)) + 0.4 * number
@@ -560,9 +558,9 @@ plt.show()
 # without hemorrhage are not counted here, so neither are false alarms on them.
 #
 # On the phantom, in `quick`, 3-D is ahead on none. That is no verdict on 3-D: the two had the same patients and the
-# same loss, but the 3-D network is narrower, adds its skips, had one epoch where the other had two, and took steps of 4
-# crops where that took 16; both are far from done. So this compares two short runs. Look, too, how few slices and
-# patients a third holds.
+# same loss, but the 3-D network has fewer channels (if more weights), adds its skips, had one epoch where the 2-D one
+# had two, and took steps of 4 crops of 8 slices where that took 16 of one slice; both are far from done. So this
+# compares two short runs. Look, too, how few slices and patients a third holds.
 #
 # > **Take away**: split, then cut. Most crops are empty: choose what an epoch sees, and ask what your loss says about
 # > black before you blame the data. Crops overlap, and the weighted mean of all smooths the seams. 3-D fits when the

@@ -83,7 +83,8 @@ RUNS = Path("runs")
 # no order. What a file is, its header tells. Here are the first files by name, of our own such folder.
 
 # %%
-data = scan_lessons.choose_scans(DATA, phantom=PHANTOM, most_patients=100 if quick else None)
+most = 100 if quick else None
+data = scan_lessons.choose_scans(DATA, phantom=PHANTOM, most_patients=most, seed=SEED)
 headers = scan_lessons.read_some_headers(data.dicom, most=600)
 print(f"{len(headers)} files of {headers['series'].nunique()} scans, {data.dicom_source}")
 headers.head(6)
