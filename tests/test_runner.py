@@ -190,7 +190,7 @@ def test_bad_arguments_are_refused_before_anything_runs(folder, tmp_path, capsys
 
 LOADERS = {
     "ct_ich_jpg": r"phantom_root\(",
-    "ct_ich_nifti": r"choose_(?:data|slices)\(DATA",
+    "ct_ich_nifti": r"choose_(?:data|slices|tables)\(DATA",
     "rsna": r"choose_scans\(DATA",
 }
 

@@ -1,4 +1,4 @@
-"""The synthetic patients that lessons share: `hemokit run` draws them before its first lesson, and the cache keeps them.
+"""The synthetic patients that lessons share: `hemokit run` draws them before its first lesson, and they are kept.
 
 A lesson that is opened by itself draws its own. Those whose phantom takes some seconds (01, 04, 05, 12) always do, and
 in the profile `paper` all whose phantom is larger there.
