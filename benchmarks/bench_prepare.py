@@ -1,7 +1,8 @@
 """Preparing DICOM files: slices a second, one process and two, against a plain pydicom loop; then reading both.
 
 How much two processes do beyond one is counted after the first shards (a set of hundreds of thousands of slices takes
-hours, and starting them a second). Beside it stand two preparations that know nothing of each other: the ceiling.
+hours, and starting them a second). Beside it stand two preparations that know nothing of each other: the ceiling. All
+three are measured in each round, and the ratios are of one round, because a machine's speed changes within minutes.
 """
 
 import os
@@ -64,13 +65,21 @@ def prepare(table, folder, workers):
     return sum(counts[begun:]) / (times[-1] - times[begun - 1]), times[-1], size
 
 
-def side_by_side(table):
+def side_by_side(table, folder):
     """Slices a second of two preparations that know nothing of each other, both together: what the machine gives."""
-    with tempfile.TemporaryDirectory() as folder, process_pool(2) as pool:
+    with process_pool(2) as pool:
         folders = [Path(folder, str(number)) for number in range(2)]
         list(pool.map(prepare, [table[:500]] * 2, folders, [1] * 2))  # both processes are there
-        times = [seconds for _, seconds, _ in pool.map(prepare, [table] * 2, folders, [1] * 2)]
-        return 2 * len(table) / max(times)
+        return sum(own for own, _, _ in pool.map(prepare, [table] * 2, folders, [1] * 2))
+
+
+def one_round(table, folder):
+    """Slices a second of one process, two, and two that know nothing of each other."""
+    return {
+        "prepare, 1 process": prepare(table, folder, 1)[0],
+        "prepare, 2 processes": prepare(table, folder, 2)[0],
+        "two preparations side by side": side_by_side(table, folder),
+    }
 
 
 def reading():
@@ -99,24 +108,25 @@ def main():
     loop = rate(plain, paths)
     dicom_bytes = REPEATS * sum(os.path.getsize(path) for path in paths)
     with tempfile.TemporaryDirectory() as folder:
-        prepare(table, folder, 1)  # once for nothing: files come into memory
-        rounds = [{workers: prepare(table, folder, workers) for workers in (1, 2)} for _ in range(3)]
-        independent = max(side_by_side(table) for _ in range(3))
-    best = {workers: max(one[workers] for one in rounds) for workers in (1, 2)}
-    nothing = {"times one process": None, "s in all": None}
-    rows = [{"what": "plain pydicom loop, nothing written", "slices/s": loop, **nothing}]
-    for workers, (own, seconds, _) in best.items():
-        what = f"prepare, {workers} process{'es' * (workers > 1)}"
-        rows.append({"what": what, "slices/s": own, "times one process": own / best[1][0], "s in all": seconds})
-    rows.append({"what": "two preparations side by side", "slices/s": independent, **nothing})
-    rows[-1]["times one process"] = independent / best[1][0]
-    ratio = f"the store has 1/{dicom_bytes / best[1][2]:.2f} of the bytes of the DICOM files"
-    note = f"{len(paths):,} slices of 512x512, {REPEATS} times; checked, packed and synced to disk; best of 3; {ratio}"
-    report(
-        "Preparing DICOM files",
-        rows,
-        f"{note}; slices/s after the first two shards a process, s in all with their start",
-    )
+        size = prepare(table, folder, 1)[2]  # and files come into memory
+        rates = pd.DataFrame([one_round(table, folder) for _ in range(ROUNDS)])
+    rows = [
+        {
+            "what": "plain pydicom loop, nothing written",
+            "slices/s": loop,
+            "times one process": None,
+            "least to most": None,
+        }
+    ]
+    for what, own in rates.items():
+        times = own / rates["prepare, 1 process"]
+        spread = f"{times.min():.2f} to {times.max():.2f}"
+        rows.append(
+            {"what": what, "slices/s": own.median(), "times one process": times.median(), "least to most": spread}
+        )
+    ratio = f"the store has 1/{dicom_bytes / size:.2f} of the bytes of the DICOM files"
+    note = f"{len(paths):,} slices of 512x512, {REPEATS} times; checked, packed and synced to disk; {ratio}"
+    report("Preparing DICOM files", rows, f"{note}; medians of {ROUNDS} rounds, after the first two shards a process")
     found = in_child(__file__, "reading")
     names = {"plain": "plain pydicom loop", "dicom": "read_hounsfield, DICOM", "store": "read_hounsfield, store"}
     rows = [
