@@ -50,7 +50,7 @@ def rate(function, items):
 
 
 def prepare(table, folder, workers):
-    """Pack all slices, once: (slices a second after the first shards, seconds in all, bytes of the store)."""
+    """Pack all slices, once: (slices a second after the first shards, bytes of the store)."""
     out = Path(folder, f"store{workers}")
     (out / "shards").mkdir(parents=True)
     (out / ".work" / "shards").mkdir(parents=True)
@@ -62,7 +62,7 @@ def prepare(table, folder, workers):
     size = sum(path.stat().st_size for path in out.glob("shards/*"))
     shutil.rmtree(out)
     begun = 2 * workers  # shards that are done before the clock starts
-    return sum(counts[begun:]) / (times[-1] - times[begun - 1]), times[-1], size
+    return sum(counts[begun:]) / (times[-1] - times[begun - 1]), size
 
 
 def side_by_side(table, folder):
@@ -70,7 +70,7 @@ def side_by_side(table, folder):
     with process_pool(2) as pool:
         folders = [Path(folder, str(number)) for number in range(2)]
         list(pool.map(prepare, [table[:500]] * 2, folders, [1] * 2))  # both processes are there
-        return sum(own for own, _, _ in pool.map(prepare, [table] * 2, folders, [1] * 2))
+        return sum(own for own, _ in pool.map(prepare, [table] * 2, folders, [1] * 2))
 
 
 def one_round(table, folder):
@@ -108,22 +108,14 @@ def main():
     loop = rate(plain, paths)
     dicom_bytes = REPEATS * sum(os.path.getsize(path) for path in paths)
     with tempfile.TemporaryDirectory() as folder:
-        size = prepare(table, folder, 1)[2]  # and files come into memory
+        _, size = prepare(table, folder, 1)  # and files come into memory
         rates = pd.DataFrame([one_round(table, folder) for _ in range(ROUNDS)])
-    rows = [
-        {
-            "what": "plain pydicom loop, nothing written",
-            "slices/s": loop,
-            "times one process": None,
-            "least to most": None,
-        }
-    ]
+    nothing = {"times one process": None, "least to most": None}
+    rows = [{"what": "plain pydicom loop, nothing written", "slices/s": loop, **nothing}]
     for what, own in rates.items():
         times = own / rates["prepare, 1 process"]
-        spread = f"{times.min():.2f} to {times.max():.2f}"
-        rows.append(
-            {"what": what, "slices/s": own.median(), "times one process": times.median(), "least to most": spread}
-        )
+        found = {"times one process": times.median(), "least to most": f"{times.min():.2f} to {times.max():.2f}"}
+        rows.append({"what": what, "slices/s": own.median(), **found})
     ratio = f"the store has 1/{dicom_bytes / size:.2f} of the bytes of the DICOM files"
     note = f"{len(paths):,} slices of 512x512, {REPEATS} times; checked, packed and synced to disk; {ratio}"
     report("Preparing DICOM files", rows, f"{note}; medians of {ROUNDS} rounds, after the first two shards a process")

@@ -102,10 +102,9 @@ def test_a_failing_lesson_is_reported_and_the_others_go_on(folder, tmp_path, mon
     out = tmp_path / "out"
     assert main(["run", "--notebooks", str(folder), "--out", str(out), "--seed", "8"]) == 1
     said = capsys.readouterr().out
-    assert re.search(
-        r"\n\[1/3\] 00_first  begins\n\[1/3\] 00_first  ok +\d+ s\n\[2/3\] 01_fails  begins\n",
-        said,
-    )
+    drawn, _, said = said.partition("\n")
+    assert drawn == "draws for 00 01 12 {'profile': 'quick', 'seed': 8}"
+    assert re.search(r"^\[1/3\] 00_first  begins\n\[1/3\] 00_first  ok +\d+ s\n\[2/3\] 01_fails  begins\n", said)
     assert re.search(r"\n\[2/3\] 01_fails  FAILED  \d+ s\n", said)
     assert "cell 4 raised ZeroDivisionError: division by zero" in said  # title, parameters, injected, this one
     assert "2 of 3 lessons ran through" in said and f"{out / 'index.html'}\n" in said
@@ -209,13 +208,15 @@ def test_shared_phantoms_are_drawn_once(tmp_path, monkeypatch, capsys):
     """Of the lessons chosen, each phantom once, none that the cache has already, and each with a line."""
     monkeypatch.setenv("HEMOKIT_CACHE", str(tmp_path))
     small = {"layout": "ct_ich_nifti", "num_patients": 1, "image_size": 64}
-    monkeypatch.setattr(phantoms, "IN_QUICK", {"07": small, "09": small, "10": {**small, "layout": "rsna"}})
-    phantoms.draw_phantoms(["01", "07", "09"], seed=3)
+    others = {"10": {**small, "layout": "rsna"}, "11": {**small, "num_patients": 2}}
+    monkeypatch.setattr(phantoms, "IN_QUICK", {"07": small, "09": small, **others})
+    phantoms.draw_phantoms(["01", "07", "09", "11"], seed=3)
     said = capsys.readouterr().out
     assert said.startswith("Drawing 1 synthetic patients (ct_ich_nifti; they are kept) ...\nThey are ready after ")
-    assert said.count("\n") == 2
-    assert [path.name.rpartition("-")[0] for path in tmp_path.glob("phantom/*")] == ["ct_ich_nifti-1x64-seed3"]
-    phantoms.draw_phantoms(["01", "07", "09"], seed=3)
+    assert said.count("\n") == 4
+    there = sorted(path.name.rpartition("-")[0] for path in tmp_path.glob("phantom/*"))
+    assert there == ["ct_ich_nifti-1x64-seed3", "ct_ich_nifti-2x64-seed3"]
+    phantoms.draw_phantoms(["01", "07", "09", "11"], seed=3)
     assert capsys.readouterr().out == ""
 
 

@@ -31,11 +31,11 @@ def draw_phantoms(numbers, *, profile="quick", seed=0):
         HemokitError: another seed, or a phantom cannot be written; see `phantom_root`.
     """
     shared = IN_QUICK if profile == "quick" else IN_PAPER
-    wanted = {settings["layout"]: settings for settings in (shared[one] for one in numbers if one in shared)}
-    for layout, settings in wanted.items():
-        if phantom_folder(seed=seed, **settings).is_dir():
+    for settings in (shared[number] for number in numbers if number in shared):
+        if phantom_folder(seed=seed, **settings).is_dir():  # from an earlier lesson of the list, too
             continue
         started = time.monotonic()
-        print(f"Drawing {settings['num_patients']} synthetic patients ({layout}; they are kept) ...", flush=True)
+        told = f"{settings['num_patients']} synthetic patients ({settings['layout']}; they are kept)"
+        print(f"Drawing {told} ...", flush=True)
         phantom_root(seed=seed, progress=sys.stderr.isatty(), **settings)
         print(f"They are ready after {duration(time.monotonic() - started)}.", flush=True)
