@@ -1,8 +1,9 @@
 """Preparing DICOM files: slices a second, one process and two, against a plain pydicom loop; then reading both.
 
 How much two processes do beyond one is counted after the first shards (a set of hundreds of thousands of slices takes
-hours, and starting them a second). Beside it stand two preparations that know nothing of each other: the ceiling. All
-three are measured in each round, and the ratios are of one round, because a machine's speed changes within minutes.
+hours, and starting them a second). Beside it stand two preparations that know nothing of each other (they are no
+ceiling: they were slower than two processes that share one store). All three are measured in each round, and the ratios
+are of one round, because a machine's speed changes within minutes.
 """
 
 import os
@@ -66,7 +67,7 @@ def prepare(table, folder, workers):
 
 
 def side_by_side(table, folder):
-    """Slices a second of two preparations that know nothing of each other, both together: what the machine gives."""
+    """Slices a second of two preparations that know nothing of each other, both together."""
     with process_pool(2) as pool:
         folders = [Path(folder, str(number)) for number in range(2)]
         list(pool.map(prepare, [table[:500]] * 2, folders, [1] * 2))  # both processes are there

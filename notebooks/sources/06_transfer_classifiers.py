@@ -412,9 +412,8 @@ pd.concat(boards).fillna("")
 
 # %% [markdown]
 # Six classes were hardly easier than seven in math7243's report (0.314 after 0.303), and little easier here, if at all.
-# Two look best, until you see
-# what saying "hemorrhage" each time gets. Guessing has a balanced accuracy of 1/7, 1/6 and 1/2: accuracies of seven,
-# six and two classes cannot be compared, nor those of two mixes of classes.
+# Two look best, until you see what saying "hemorrhage" each time gets. Guessing has a balanced accuracy of 1/7, 1/6 and
+# 1/2: accuracies of seven, six and two classes cannot be compared, nor those of two mixes of classes.
 #
 # ## 6 A start that knows the task
 # ImageNet's photographs are free labels for another task. We have free labels for **this** one: the phantom draws its
