@@ -1,9 +1,9 @@
 """Preparing DICOM files: slices a second, one process and two, against a plain pydicom loop; then reading both.
 
 How much two processes do beyond one is counted after the first shards (a set of hundreds of thousands of slices takes
-hours, and starting them a second). Beside it stand two preparations that know nothing of each other (they are no
-ceiling: they were slower than two processes that share one store). All three are measured in each round, and the ratios
-are of one round, because a machine's speed changes within minutes.
+hours, and starting them a second). What is compared is measured in each round, and a ratio is of one round, because
+the speed of a machine that is shared changes by a third within a minute. So there are many rounds; of their ratios the
+median and the quartiles are shown.
 """
 
 import os
@@ -21,9 +21,8 @@ from hemokit.datasets import open_dataset, read_hounsfield, rsna
 from hemokit.datasets.phantom import phantom_root
 from hemokit.prepare.crew import work_off
 from hemokit.prepare.shards import divide
-from hemokit.processes import process_pool
 
-ROUNDS = 5
+ROUNDS = 15
 REPEATS = 12  # of each file
 SLICES_A_SHARD = 64
 
@@ -40,14 +39,20 @@ def plain(path):
 
 
 def rate(function, items):
-    """The best of some rounds, in items a second of the clock; what comes out is dropped at once, as a loader does."""
-    best = 0.0
-    for _ in range(ROUNDS):
-        start = time.perf_counter()
-        for item in items:
-            function(item)
-        best = max(best, len(items) / (time.perf_counter() - start))
-    return best
+    """Items a second of the clock; what comes out is dropped at once, as a loader does."""
+    start = time.perf_counter()
+    for item in items:
+        function(item)
+    return len(items) / (time.perf_counter() - start)
+
+
+def compare(rates, base):
+    """The rest of a table's row for each column of rates: its median, and its ratios to those of `base`."""
+    rows = {}
+    for name, own in rates.items():
+        low, middle, high = (own / rates[base]).quantile([0.25, 0.5, 0.75])
+        rows[name] = {"slices/s": own.median(), "ratio": middle, "quartiles": f"{low:.2f} to {high:.2f}"}
+    return rows
 
 
 def prepare(table, folder, workers):
@@ -66,25 +71,8 @@ def prepare(table, folder, workers):
     return sum(counts[begun:]) / (times[-1] - times[begun - 1]), size
 
 
-def side_by_side(table, folder):
-    """Slices a second of two preparations that know nothing of each other, both together."""
-    with process_pool(2) as pool:
-        folders = [Path(folder, str(number)) for number in range(2)]
-        list(pool.map(prepare, [table[:500]] * 2, folders, [1] * 2))  # both processes are there
-        return sum(own for own, _ in pool.map(prepare, [table] * 2, folders, [1] * 2))
-
-
-def one_round(table, folder):
-    """Slices a second of one process, two, and two that know nothing of each other."""
-    return {
-        "prepare, 1 process": prepare(table, folder, 1)[0],
-        "prepare, 2 processes": prepare(table, folder, 2)[0],
-        "two preparations side by side": side_by_side(table, folder),
-    }
-
-
 def reading():
-    """In a process of its own: slices a second of each way to read."""
+    """In a process of its own: slices a second of each way to read, round by round."""
     from hemokit.prepare import prepare_store
 
     root = phantom()
@@ -95,10 +83,13 @@ def reading():
         start = time.perf_counter()
         open_dataset(Path(folder, "store"))
         opened = time.perf_counter() - start
-        answer(
-            plain=rate(plain, of_dicom["image_path"].tolist()), dicom=rate(read_hounsfield, rows[0]),
-            store=rate(read_hounsfield, rows[1]), opened=opened, slices=len(store),
-        )  # fmt: skip
+        paths = of_dicom["image_path"].tolist()
+        ways = {"plain pydicom loop": (plain, paths), "read_hounsfield, DICOM": (read_hounsfield, rows[0]),
+                "read_hounsfield, store": (read_hounsfield, rows[1])}  # fmt: skip
+        for way in ways.values():
+            rate(*way)  # files come into memory
+        rates = [{name: rate(*way) for name, way in ways.items()} for _ in range(ROUNDS)]
+        answer(rates=rates, opened=opened, slices=len(store))
 
 
 def main():
@@ -106,30 +97,23 @@ def main():
     table = rsna.read_table(phantom())
     paths = table["image_path"].tolist()
     table = pd.concat([table.assign(patient_id=table["patient_id"] + f"-{n}") for n in range(REPEATS)])
-    loop = rate(plain, paths)
     dicom_bytes = REPEATS * sum(os.path.getsize(path) for path in paths)
+    rates = []
     with tempfile.TemporaryDirectory() as folder:
         _, size = prepare(table, folder, 1)  # and files come into memory
-        rates = pd.DataFrame([one_round(table, folder) for _ in range(ROUNDS)])
-    nothing = {"times one process": None, "least to most": None}
-    rows = [{"what": "plain pydicom loop, nothing written", "slices/s": loop, **nothing}]
-    for what, own in rates.items():
-        times = own / rates["prepare, 1 process"]
-        found = {"times one process": times.median(), "least to most": f"{times.min():.2f} to {times.max():.2f}"}
-        rows.append({"what": what, "slices/s": own.median(), **found})
+        for _ in range(ROUNDS):
+            own = {f"prepare, {n} process(es)": prepare(table, folder, n)[0] for n in (1, 2)}
+            rates.append({"plain pydicom loop, nothing written": rate(plain, paths), **own})
+    found = compare(pd.DataFrame(rates), "prepare, 1 process(es)")
     ratio = f"the store has 1/{dicom_bytes / size:.2f} of the bytes of the DICOM files"
     note = f"{len(paths):,} slices of 512x512, {REPEATS} times; checked, packed and synced to disk; {ratio}"
+    rows = [{"what": name, **row} for name, row in found.items()]
     report("Preparing DICOM files", rows, f"{note}; medians of {ROUNDS} rounds, after the first two shards a process")
-    found = in_child(__file__, "reading")
-    names = {"plain": "plain pydicom loop", "dicom": "read_hounsfield, DICOM", "store": "read_hounsfield, store"}
-    rows = [
-        {"what": words, "slices/s": found[name], "times DICOM": found[name] / found["dicom"],
-         "times the plain loop": found[name] / found["plain"]} for name, words in names.items()
-    ]  # fmt: skip
-    opened = 1e6 * found["opened"] / found["slices"]
-    report(
-        "Reading prepared slices", rows, f"one core, files in memory; opening the store took {opened:.0f} us a slice"
-    )
+    told = in_child(__file__, "reading")
+    found = compare(pd.DataFrame(told["rates"]), "read_hounsfield, DICOM")
+    opened = 1e6 * told["opened"] / told["slices"]
+    note = f"one core, files in memory; opening the store took {opened:.0f} us a slice; medians of {ROUNDS} rounds"
+    report("Reading prepared slices", [{"what": name, **row} for name, row in found.items()], note)
 
 
 if __name__ == "__main__":

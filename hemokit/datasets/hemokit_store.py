@@ -112,10 +112,11 @@ def read_hounsfield(row):
     except (OSError, ValueError) as error:
         raise problem(f"it cannot be read ({error})", "a shard of the store", "Open it again.", file=path) from error
     stored = unpack_slice(frame, int(row["crc32"]), shape, row["signed"], out=buffer, file=path)
-    slope, intercept = np.float32(row["slope"]), np.float32(row["intercept"])
-    if slope == 1:
-        return np.add(stored, intercept, dtype=np.float32)
-    return stored.astype(np.float32) * slope + intercept
+    hounsfield = stored.astype(np.float32)
+    if row["slope"] != 1:
+        hounsfield *= np.float32(row["slope"])
+    hounsfield += np.float32(row["intercept"])
+    return hounsfield
 
 
 def _memory(name, size):
