@@ -87,6 +87,22 @@ def test_a_dataset_gives_the_same(table):
     pd.testing.assert_frame_equal(found, predict_labels(model, SliceBatches(table, target="class", **SIZES), table))
 
 
+def test_batches_of_one_size(table):
+    """A smaller last batch is filled up, so that no model is compiled for two shapes; what fills it is not told."""
+    images, shapes = np.random.default_rng(0).random((16, 16, 16, 1), np.float32), []
+
+    class Model:
+        inputs = outputs = None
+
+        def predict_on_batch(self, x):
+            shapes.append(x.shape)
+            return np.stack([x[:, 0, 0, 0], 1 - x[:, 0, 0, 0]], axis=1)
+
+    found = predict_labels(Model(), images, table, labels=TWO_CLASSES, batch_size=7)
+    assert shapes == [(7, 16, 16, 1)] * 3
+    np.testing.assert_array_equal(found[f"probability_{TWO_CLASSES[0]}"], images[:, 0, 0, 0])
+
+
 def test_no_rows(table, tmp_path):
     """No rows give an empty frame with all columns, on disk too."""
     found = predict_labels(network(7, "softmax"), np.zeros((0, 16, 16, 1), np.float32), table.head(0), labels=CLASSES)

@@ -14,6 +14,7 @@ from hemokit.progress import progress_bar
 from hemokit.training.checkpoints import load
 from hemokit.training.fitting import fit
 from hemokit.training.precision import choose_precision, computing_in
+from hemokit.training.prediction import predict_filled
 
 POOL = "pool"  # the layer between backbone and head, see models.transfer
 
@@ -76,7 +77,7 @@ def _computed(network, batches, epochs, precision, progress=None):
             for index in range(len(batches)):
                 images, *own = batches.batch(index, epoch)
                 rows = batches.rows_of(index, epoch)
-                features[epoch, rows] = network.predict_on_batch(images)
+                features[epoch, rows] = predict_filled(network, images, batches.batch_size)
                 if others is None:
                     others = [np.empty((len(batches.table), *one.shape[1:]), one.dtype) for one in own]
                 for array, values in zip(others, own, strict=True):

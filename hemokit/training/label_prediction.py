@@ -5,7 +5,7 @@ import numpy as np
 from hemokit.checks import check_columns, problem
 from hemokit.predictions import build_label_predictions
 from hemokit.progress import progress_bar
-from hemokit.training.prediction import batches_of, check_order
+from hemokit.training.prediction import batches_of, check_order, predict_filled
 from hemokit.training.sources import check_images_fit
 
 
@@ -36,13 +36,13 @@ def predict_labels(model, pipeline, table, *, labels=None, flip=False, batch_siz
     batches = getattr(pipeline, "batches", pipeline)
     check_order(batches, table)
     labels = _labels(labels, batches)
-    parts, count = [np.zeros((0, len(labels)), np.float32)], 0
+    parts, count, size = [np.zeros((0, len(labels)), np.float32)], 0, 0
     with progress_bar(None, total=len(table), description="predict", unit="slice", progress=progress) as bar:
         for images, _ in batches_of(pipeline, batch_size):
-            count += len(images)
+            count, size = count + len(images), max(size, len(images))
             if count > len(table):
                 break
-            parts.append(_probabilities(model, images, labels, flip))
+            parts.append(_probabilities(model, images, size, labels, flip))
             bar.update(len(images))
     if count != len(table):
         came = f"the pipeline gives {count} slices{' or more' if count > len(table) else ''}"
@@ -58,11 +58,11 @@ def _labels(labels, batches):
     return tuple(labels)
 
 
-def _probabilities(model, images, labels, flip):
-    """Probabilities of one batch: float32 (batch, labels)."""
+def _probabilities(model, images, size, labels, flip):
+    """Probabilities of one batch of at most `size` images: float32 (batch, labels)."""
     check_images_fit(model, images.shape[1:])
     views = (images, images[:, :, ::-1]) if flip else (images,)
-    outputs = [np.asarray(model.predict_on_batch(np.ascontiguousarray(one)), np.float32) for one in views]
+    outputs = [predict_filled(model, one, size).astype(np.float32) for one in views]
     if outputs[0].shape != (len(images), len(labels)):
         came = f"the model gives values of the shape {outputs[0].shape}"
         expected = f"({len(images)}, {len(labels)}), one for each of {', '.join(labels)}"

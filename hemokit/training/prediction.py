@@ -101,6 +101,16 @@ def batches_of(pipeline, batch_size):
         yield _numpy(images), _numpy(masks[0]) if masks else None
 
 
+def predict_filled(model, images, size):
+    """What a model gives for a batch that may be smaller than the others, as the last one: array (batch, ...).
+
+    It is filled up to `size` images with its last one, because for another shape a model is compiled anew: half a
+    second for a ResNet50 on a CPU, many where XLA compiles.
+    """
+    missing = np.broadcast_to(images[-1:], (max(size - len(images), 0), *images.shape[1:]))
+    return np.asarray(model.predict_on_batch(np.concatenate([images, missing])))[: len(images)]
+
+
 def _maps(model, images):
     """Probabilities (batch, height, width) of one batch by the model's compiled function, in float32.
 

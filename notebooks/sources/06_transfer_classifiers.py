@@ -269,7 +269,7 @@ for name in UNFROZEN:
 
 plain = TWO_PHASES | {"model": "plain_cnn", "weights": None, "cached_epochs": None}
 plain |= {"epochs": (0, 4 if quick else 25), "learning_rates": (0, 1e-3)}
-_, frames["ten-layer CNN"] = classifiers.train_classifier(table, "06_plain", plain, **how)
+plain_run, frames["ten-layer CNN"] = classifiers.train_classifier(table, "06_plain", plain, **how)
 
 # %% [markdown]
 # With a few hundred slices a large network can learn its training patients by heart, so the training loss says little.
@@ -502,13 +502,14 @@ plt.show()
 # not, and that is the row to look at.)
 #
 # ## 7 Repair a broken pipeline
-# A colleague trains a head on the frozen ResNet50, and keeps the best of four. `fit` is given images and labels to
-# learn from, and images and labels to choose by; it returns a function from images to labels.
+# A colleague freezes the ten-layer network of section 4, trains a new head on its features (blood, or not?), and keeps
+# the best of four. `fit` is given images and labels to learn from, and images and labels to choose by; it returns a
+# function from images to labels.
 
 
 # %%
-inside = networks["ResNet50"]
-pool = keras.Model(inside.input, inside.get_layer("pool").output)
+ten_layers = load(plain_run)
+pool = keras.Model(ten_layers.input, ten_layers.get_layer("pool").output)
 
 
 def fit(x, y, x_choose, y_choose):
