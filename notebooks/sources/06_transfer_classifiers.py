@@ -268,7 +268,7 @@ for name in UNFROZEN:
     frames[f"{start[name]}, unfrozen"] = own
 
 plain = TWO_PHASES | {"model": "plain_cnn", "weights": None, "cached_epochs": None}
-plain |= {"epochs": (0, 4 if quick else 25), "learning_rates": (0, 1e-3)}
+plain |= {"epochs": (0, 2 if quick else 25), "learning_rates": (0, 1e-3)}
 plain_run, frames["ten-layer CNN"] = classifiers.train_classifier(table, "06_plain", plain, **how)
 
 # %% [markdown]
@@ -490,6 +490,8 @@ plt.show()
 # help) is ahead of random weights after the same dozen steps (0.34: worse than guessing, one label named, and yet first
 # by accuracy). The random VGG16, with all training slices, is beside it (0.65). That is **no proof**: two short epochs,
 # a dozen test patients, one seed, and intervals that overlap (the difference on each resample would tell: lesson 10).
+# And the random start is a matter of luck: with batches of 8 or 12 instead of 16, and one or two epochs, we saw 0.32,
+# 0.56 and 0.60, while the start from the phantom stayed between 0.59 and 0.62.
 # At full length, on the 1,225 real slices of 40 patients of CT-ICH (five folds by patient), the fine-tuned start had an
 # AUROC of 0.92 [0.87, 0.96] with neighboring slices averaged, and the ten-layer network without that 0.73 [0.64, 0.83]:
 # `hemokit/runs/pretraining.py` says how to repeat it. Take from this page how to compare, and not who wins.
