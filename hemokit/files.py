@@ -29,16 +29,27 @@ def write_whole(path, mode="w", **open_options):
     Yields:
         the open temporary file. On any exception it is deleted and `path` stays as it was.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     if check_choice(mode, ("w", "wb"), "mode") == "w":
         open_options = {"encoding": "utf-8", "newline": "", **open_options}
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    with whole_file(path) as temporary, open(temporary, mode, **open_options) as stream:
+        yield stream
+
+
+@contextlib.contextmanager
+def whole_file(path, *, ending=""):
+    """`write_whole` for libraries that open a file themselves: yields the path of the temporary file, which is empty.
+
+    Args:
+        path: the file to make or to replace; its folder is made if missing.
+        ending: of the temporary file's name, as ".keras", for libraries that look at it.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=f".part{ending}")
+    os.close(handle)
     try:
-        with open(handle, mode, **open_options) as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
+        yield Path(name)
+        _sync_file(name)
         os.chmod(name, 0o666 & ~_UMASK)
         os.replace(name, path)
     except BaseException:

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from hemokit.checks import HemokitError
-from hemokit.files import sha256, write_whole, write_whole_folder
+from hemokit.files import sha256, whole_file, write_whole, write_whole_folder
 
 
 def test_write_whole_makes_the_file_and_its_folders(tmp_path):
@@ -39,6 +39,18 @@ def test_write_whole_keeps_the_old_file_when_interrupted(tmp_path, error):
         stream.flush()
         raise error
     assert path.read_text() == "old" and os.listdir(tmp_path) == ["x.txt"]
+
+
+def test_whole_file_for_libraries_that_open_it(tmp_path):
+    """What is written under the given name, with the ending asked for, has its own name at the end, or is gone."""
+    path = tmp_path / "a" / "x.zip"
+    with whole_file(path, ending=".zip") as temporary:
+        assert temporary.suffix == ".zip" and temporary.parent == path.parent and not path.exists()
+        temporary.write_bytes(b"new")
+    with pytest.raises(RuntimeError), whole_file(path, ending=".zip") as temporary:
+        temporary.write_bytes(b"half")
+        raise RuntimeError
+    assert path.read_bytes() == b"new" and os.listdir(path.parent) == ["x.zip"]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions are a POSIX matter")

@@ -7,8 +7,6 @@ the optimizer too; best.keras does not, so it is a third as large.
 
 import contextlib
 import json
-import shutil
-import tempfile
 import zipfile
 from pathlib import Path
 
@@ -17,7 +15,7 @@ import numpy as np
 
 import hemokit.models.unet_plus_plus  # noqa: F401  registers the class of models of several masks, so that they load
 from hemokit.checks import check_choice, problem
-from hemokit.files import write_whole
+from hemokit.files import whole_file
 
 BEST, LAST, HISTORY, RECORD = "best.keras", "last.keras", "history.csv", "run.json"
 STATE = "hemokit.json"
@@ -29,14 +27,11 @@ def write_checkpoint(model, path, state, *, with_optimizer=True):
     Killed at any moment, it leaves the old file or the new one under `path`.
     """
     state = {**state, "random_states": [_plain(one) for one in _random_states(model)]}
-    with tempfile.TemporaryDirectory() as folder:
-        saved = Path(folder) / "model.keras"
+    with whole_file(path, ending=".keras") as saved:
         with contextlib.nullcontext() if with_optimizer else _without_optimizer(model):
             model.save(saved)
         with zipfile.ZipFile(saved, "a") as archive:
             archive.writestr(STATE, json.dumps(state))
-        with write_whole(path, "wb") as stream, open(saved, "rb") as source:
-            shutil.copyfileobj(source, stream)
 
 
 def read_state(path):
@@ -95,7 +90,7 @@ def load(run_dir, which="best"):
 def remove_leftovers(run_dir, *, everything=False):
     """Delete temporary files of a run that was killed; with `everything`, the files of the run too."""
     files = (BEST, LAST, HISTORY, RECORD)
-    names = [f".{name}.*.part" for name in files] + list(files if everything else ())
+    names = [f".{name}.*.part*" for name in files] + list(files if everything else ())
     for name in names:
         for path in Path(run_dir).glob(name):
             path.unlink()
