@@ -51,7 +51,7 @@ def compare(rates, base):
     rows = {}
     for name, own in rates.items():
         low, middle, high = (own / rates[base]).quantile([0.25, 0.5, 0.75])
-        rows[name] = {"slices/s": own.median(), "ratio": middle, "quartiles": f"{low:.2f} to {high:.2f}"}
+        rows[name] = {"slices/s": own.median(), f"times {base}": middle, "quartiles": f"{low:.2f} to {high:.2f}"}
     return rows
 
 

@@ -54,6 +54,7 @@ def test_best_is_a_plain_keras_file(tmp_path):
 
 def test_load_says_what_is_wrong(tmp_path):
     """A missing run, an unknown choice, a damaged file and unknown objects are one sentence each."""
+    (tmp_path / ".last.keras.abc.part.keras").write_text("")  # of a writer that was killed
     with pytest.raises(HemokitError, match="no .keras file in .* but expected best.keras"):
         load(tmp_path)
     with pytest.raises(HemokitError, match="which is 'first'"):
@@ -96,7 +97,14 @@ def test_damaged_checkpoint_is_refused(tmp_path, damage):
 
 def test_remove_leftovers(tmp_path):
     """Temporary files of a killed run go, files of others stay."""
-    for name in (".last.keras.abc.part", ".run.json.x.part", LAST, ".notes.part", "notes.txt"):
+    for name in (
+        ".last.keras.abc.part.keras",
+        ".best.keras.x.part.keras",
+        ".run.json.x.part",
+        LAST,
+        ".notes.part",
+        "notes.txt",
+    ):
         (tmp_path / name).write_text("")
     remove_leftovers(tmp_path)
     assert sorted(os.listdir(tmp_path)) == [".notes.part", LAST, "notes.txt"]

@@ -132,7 +132,8 @@ def killed_writers(run_dir, count):
         os.waitpid(child, 0)
         with os.fdopen(reading, "rb") as pipe:
             reported = len(pipe.read())
-        print(json.dumps([reported, len(list(folder.glob("*.part*"))), *(found(folder, name) for name in (BEST, LAST))]))
+        leftovers = len(list(folder.glob("*.part*")))
+        print(json.dumps([reported, leftovers, *(found(folder, name) for name in (BEST, LAST))]))
 
 
 def write_forever(model, folder, writing):

@@ -24,7 +24,8 @@ STATE = "hemokit.json"
 def write_checkpoint(model, path, state, *, with_optimizer=True):
     """Write a model and a dict of JSON values to one .keras file: a temporary one, flushed, then renamed.
 
-    Killed at any moment, it leaves the old file or the new one under `path`.
+    Killed at any moment, it leaves the old file or the new one under `path`, and perhaps what `remove_leftovers`
+    deletes; where memory is short for the model, also a file of Keras' own, tmp..., which is not.
     """
     state = {**state, "random_states": [_plain(one) for one in _random_states(model)]}
     with whole_file(path, ending=".keras") as saved:
@@ -76,7 +77,7 @@ def load(run_dir, which="best"):
     """
     path = Path(run_dir) / f"{check_choice(which, ('best', 'last'), 'which')}.keras"
     if not path.is_file():
-        found = ", ".join(sorted(one.name for one in Path(run_dir).glob("*.keras"))) or "no .keras file"
+        found = ", ".join(sorted(one.name for one in Path(run_dir).glob("[!.]*.keras"))) or "no .keras file"
         remedy = "Name the folder that training wrote; the first file appears when the first epoch ends."
         raise problem(f"{found} in {run_dir}", path.name, remedy)
     try:

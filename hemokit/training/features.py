@@ -71,13 +71,14 @@ def _computed(network, batches, epochs, precision, progress=None):
     """`cached_features` by a network that ends with the layer `pool`; called again, it need not be compiled again."""
     features = np.empty((epochs, len(batches.table), network.output.shape[-1]), np.float32)
     others = None
+    size = min(batches.batch_size, len(batches.table))
     bar = progress_bar(None, total=epochs * len(batches), description="features", unit="batch", progress=progress)
     with bar, computing_in(network, precision):
         for epoch in range(epochs):
             for index in range(len(batches)):
                 images, *own = batches.batch(index, epoch)
                 rows = batches.rows_of(index, epoch)
-                features[epoch, rows] = predict_filled(network, images, batches.batch_size)
+                features[epoch, rows] = predict_filled(network, images, size)
                 if others is None:
                     others = [np.empty((len(batches.table), *one.shape[1:]), one.dtype) for one in own]
                 for array, values in zip(others, own, strict=True):

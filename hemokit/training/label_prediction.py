@@ -39,7 +39,8 @@ def predict_labels(model, pipeline, table, *, labels=None, flip=False, batch_siz
     parts, count, size = [np.zeros((0, len(labels)), np.float32)], 0, 0
     with progress_bar(None, total=len(table), description="predict", unit="slice", progress=progress) as bar:
         for images, _ in batches_of(pipeline, batch_size):
-            count, size = count + len(images), max(size, len(images))
+            count += len(images)
+            size = len(images) if getattr(batches, "whole_scans", False) else max(size, len(images))
             if count > len(table):
                 break
             parts.append(_probabilities(model, images, size, labels, flip))

@@ -104,11 +104,14 @@ def batches_of(pipeline, batch_size):
 def predict_filled(model, images, size):
     """What a model gives for a batch that may be smaller than the others, as the last one: array (batch, ...).
 
-    It is filled up to `size` images with its last one, because for another shape a model is compiled anew: half a
-    second for a ResNet50 on a CPU, many where XLA compiles.
+    It is filled up to `size` images with black ones, because for another shape a model is compiled anew: half a second
+    for a ResNet50 on a CPU, many where XLA compiles.
     """
-    missing = np.broadcast_to(images[-1:], (max(size - len(images), 0), *images.shape[1:]))
-    return np.asarray(model.predict_on_batch(np.concatenate([images, missing])))[: len(images)]
+    missing = max(size - len(images), 0)
+    if missing:
+        images = np.concatenate([images, np.zeros((missing, *images.shape[1:]), images.dtype)])
+    found = np.asarray(model.predict_on_batch(np.ascontiguousarray(images)))
+    return found[: len(found) - missing]
 
 
 def _maps(model, images):
