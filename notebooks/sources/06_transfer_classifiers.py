@@ -568,8 +568,8 @@ print(f"repaired:  {train_and_judge(*given):.3f} ({source}, seed {SEED})")
 
 # %% [markdown]
 # The two figures are different scores. Where four slices of five have a hemorrhage, saying so each time gets 0.8 by
-# accuracy and 0.5 by balanced accuracy. On the phantom, in `quick`, the first figure was about that and looked good; the
-# second, below guessing, hides nothing. How much the choice by test rows had added, these two do not tell.
+# accuracy and 0.5 by balanced accuracy. On the phantom, in `quick`, the first figure was about that and looked good;
+# the second, below guessing, hides nothing. How much the choice by test rows had added, these two do not tell.
 #
 # The ten-layer network learned from values from 0 to 1, and was given -1 to 1 (our Xception scales inside, so it would
 # be scaled twice). That raises no error: the head learns from other features, and worse, or, on a good day, as well.
