@@ -64,7 +64,7 @@ def _called_badly(calls, asked, images, labels, parts):
         return f"fit should be called once with four arrays; it was called {len(calls)} time(s)"
     train, validation, test = (parts == part for part in ("train", "validation", "test"))
     if any(np.min(x) < 0 or np.max(x) > 1 for x in (calls[0][0], calls[0][2], *asked)):
-        return "the model is given values outside of 0 to 1, which is what it takes"
+        return "the model is given values outside of 0 to 1, and it takes those from 0 to 1"
     wanted = (images[train], labels[train], images[validation], labels[validation])
     names = ("images to learn from", "labels to learn from", "images to choose by", "labels to choose by")
     for got, right, name in zip(calls[0], wanted, names, strict=True):
