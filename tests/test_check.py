@@ -2,8 +2,11 @@
 
 import ast
 import contextlib
+import difflib
 import gc
 import importlib
+import inspect
+import itertools
 import time
 
 import numpy as np
@@ -64,6 +67,33 @@ def test_stub_is_not_attempted(name, capsys):
     stub = exercise.stub
     assert exercise(stub, *given) is not stub
     assert capsys.readouterr().out == f"{name}: Not attempted: the reference stands in.\n"
+
+
+def half_repaired(exercise):
+    """The function to repair with each choice of its broken lines repaired, but for none and all of them."""
+    broken, whole = (inspect.getsource(one).splitlines() for one in (exercise.stub, exercise.code))
+    broken[0], pairs = whole[0], []
+    for _, i1, i2, j1, j2 in difflib.SequenceMatcher(None, broken, whole, autojunk=False).get_opcodes():
+        old, new = broken[i1:i2], whole[j1:j2]
+        pairs += zip(old, new, strict=True) if len(old) == len(new) else [("\n".join(old), "\n".join(new))]
+    for chosen in itertools.product(*({old, new} for old, new in pairs)):
+        lines = list(chosen)
+        if lines not in ([old for old, _ in pairs], [new for _, new in pairs]):
+            names = dict(vars(inspect.getmodule(exercise.code)))
+            exec("\n".join(lines), names)
+            yield names[exercise.code.__name__]
+
+
+BY_HALVES = [name for name, one in EXERCISES.items() if one.stub is not ... and any(half_repaired(one))]
+
+
+@pytest.mark.parametrize("name", BY_HALVES)
+def test_half_a_repair_is_not_yet(name):
+    """A function in which some of the broken lines are repaired, and not all, is not taken for correct."""
+    exercise = EXERCISES[name]
+    for half in half_repaired(exercise):
+        said = check._verdict(exercise._replace(stub=...), half, case_of(name).given)
+        assert said.startswith("Not yet: ")
 
 
 @EVERY

@@ -39,6 +39,7 @@ def draw(seed, *, dtype=np.float32, values=None, slices=7, shape=(8, 9), share=0
     true = rng.random((slices, *shape)) < share * rng.random((slices, 1, 1))
     true[0, 0, :2] = 1
     true[1:, 0, :2] = 0
+    true[-1] = 0  # a normal slice: areas that are all equal correlate with nothing
     probability = np.where(true, rng.beta(3, 2, true.shape), rng.beta(0.3, 2, true.shape))
     if values:
         probability = np.round(probability * values) / values

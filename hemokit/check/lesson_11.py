@@ -5,7 +5,7 @@ import numpy as np
 from hemokit.check import Exercise, differs
 from hemokit.labels import LABELS, SUBTYPES
 
-_SIZES = ((12, 20), (20, 12), (16, 16))  # height and width of the image, in which each cell is 4 x 4 pixels
+_SIZES = (((3, 5), (12, 10)), ((5, 3), (10, 12)), ((4, 4), (16, 16)))  # cells and pixels: some cells are not square
 
 
 def _heat(features, gradient):
@@ -34,20 +34,21 @@ def broken_map_of(features, gradients, label, shape):
 
 def _judge_map_of(answer):
     rng = np.random.default_rng(0)
-    for shape in _SIZES:
-        features = rng.random((shape[0] // 4, shape[1] // 4, 6))
+    for cells, shape in _SIZES:
+        features = rng.random((*cells, 6))
         gradients = rng.normal(size=(len(LABELS), *features.shape))
         gradients -= gradients.mean(axis=(1, 2), keepdims=True) - rng.normal(size=(len(LABELS), 1, 1, 6))
-        for label in LABELS:
-            found = _mapped_badly(answer(features.copy(), gradients.copy(), label, shape), features, gradients, label)
+        for label in reversed(LABELS):  # subtypes first: of "any" a wrong list knows nothing
+            expected = map_of(features, gradients, label, shape)
+            found = _mapped_badly(answer(features.copy(), gradients.copy(), label, shape), expected)
             if found:
                 return f"for an image of {shape[0]} x {shape[1]} and the label {label!r} {found}"
     return None
 
 
-def _mapped_badly(got, features, gradients, label):
+def _mapped_badly(got, expected):
     """None, or what is wrong with an enlarged map; how it is enlarged, and to what maximum, is left to the learner."""
-    expected, got = map_of(features, gradients, label, tuple(4 * size for size in features.shape[:2])), np.asarray(got)
+    got = np.asarray(got)
     if got.shape != expected.shape:
         return f"the map has shape {got.shape}, but shape {expected.shape} is wanted"
     if got.dtype.kind != "f" or not np.isfinite(got).all() or got.min() < 0:

@@ -44,7 +44,7 @@ def show_heatmap(
     show_slice(image, mask=mask, window=window, title=title, spacing_mm=spacing_mm, ax=ax)
     draw_heat(ax, image, heat)
     if colorbar:
-        _colorbar(ax.figure, ax, colorbar_label)
+        draw_scale(ax.figure, ax, colorbar_label)
     return ax
 
 
@@ -58,6 +58,15 @@ def draw_heat(ax, image, heat):
         outline.set_path_effects([withStroke(linewidth=3, foreground="black")])
     if not heat.any():
         _say_empty(ax)
+
+
+def draw_scale(figure, axes, label=LABEL, **where):
+    """The scale of all maps."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
+    bar = figure.colorbar(ScalarMappable(Normalize(0, 1), CMAP), ax=axes, **where)
+    bar.set_label(label)
 
 
 def as_heat(image, heat):
@@ -112,7 +121,7 @@ def gradcam_panels(
         ax.set_title(header, fontsize="medium")
     if window is not None:
         figure.suptitle(window_title(window))
-    _colorbar(figure, grid[:, :2], colorbar_label, location="bottom", shrink=0.6, pad=0.01)
+    draw_scale(figure, grid[:, :2], colorbar_label, location="bottom", shrink=0.6, pad=0.01)
     if masks is not None:
         _name_outline(figure)
     return grid
@@ -132,15 +141,6 @@ def _check_numbers(images, **series):
 def _say_empty(ax):
     """Write that a map is zero everywhere."""
     ax.text(0.5, 0.03, "no evidence", transform=ax.transAxes, color="white", ha="center")
-
-
-def _colorbar(figure, axes, label, **where):
-    """The scale of all maps."""
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
-
-    bar = figure.colorbar(ScalarMappable(Normalize(0, 1), CMAP), ax=axes, **where)
-    bar.set_label(label)
 
 
 def _name_outline(figure):

@@ -6,7 +6,7 @@ from io import BytesIO
 import numpy as np
 
 from hemokit.checks import check_binary, check_same_shape, problem
-from hemokit.plots.heatmaps import as_heat, draw_heat
+from hemokit.plots.heatmaps import as_heat, draw_heat, draw_scale
 from hemokit.plots.slices import as_image, montage, pixel_aspect, show_slice, window_title
 
 
@@ -72,6 +72,8 @@ def _still(images, masks, heats, titles, window, spacing_mm, columns):
         ax.set_aspect(pixel_aspect(spacing_mm))
         if heat is not None:
             draw_heat(ax, as_image(image, window)[0], heat)
+    if any(heat is not None for heat in heats):
+        draw_scale(axes[0].figure, list(axes), location="bottom", shrink=0.4, aspect=40)
     return axes
 
 

@@ -14,8 +14,9 @@
 # >
 # > **Hardware**: two CPU cores and 3 GB of memory. No internet.
 #
-# A classifier says "subdural, 0.93". Where? fahim drew heat maps for each subtype with **Grad-CAM**. They are pretty,
-# and persuasive. This lesson builds one, and then tries to break it.
+# A classifier says "subdural, 0.93". Where? fahim drew heat maps for each subtype with **Grad-CAM** (gradient-weighted
+# class activation mapping; Selvaraju et al., 2017). They are pretty, and persuasive. This lesson builds one, and then
+# tries to break it.
 
 # %%
 # Only where hemokit is missing (Colab, Kaggle): install it from the folder of the course.
@@ -55,12 +56,15 @@ from hemokit.training import fit, load, predict_labels
 
 # %% [markdown]
 # Everything that may be changed stands in one place. `paper` is **fahim**: three windows as color channels (40/80,
-# 80/200 and 40/380 HU, so Hounsfield units are needed), 256 x 256, six sigmoids (any hemorrhage, and five subtypes), 3
-# epochs. Its ResNeXt-101 is not among Keras' own networks and comes in lesson 10; ResNet50 stands in. The learning rate
-# is ours.
+# 80/200 and 40/380 HU, so Hounsfield units are needed), 256 x 256, six outputs (any hemorrhage, and five subtypes),
+# each with a probability of its own, and 3 epochs. Its ResNeXt-101 is not among Keras' own networks and comes in lesson
+# 10; ResNet50 stands in. The paper names its augmentation without amounts; these, the learning rate and the batches are
+# ours.
 #
 # `quick` is small, and begins with a U-Net (lesson 07) that has learned to draw masks on the same training patients, or
-# on the phantom's where yours have no masks.
+# on the phantom's where yours have no masks. A label's answer is the sum of two things: how bright the brightest 1 % of
+# the U-Net's picture of blood is, and what a dense layer makes of the features at its **bottleneck**, where the picture
+# is smallest. Behind the bottleneck the U-Net's **decoder** makes the picture large again.
 
 # %%
 START = dict(
@@ -75,7 +79,7 @@ QUICK = dict(
 )  # fmt: skip
 FAHIM = QUICK | dict(
     model="ResNet50", image_size=256, windows=["brain", "subdural", "soft_tissue"],
-    epochs=(0, 3), learning_rates=(0, 1e-4),
+    epochs=(0, 3), learning_rates=(0, 1e-4), augmentation="FAHIM",
 )  # fmt: skip
 quick = PROFILE == "quick"
 recipe = QUICK if quick else FAHIM
@@ -107,8 +111,8 @@ counted.loc["all slices"] = [
 counted.assign(data=source, seed=SEED)
 
 # %% [markdown]
-# Look at the rare subtypes: some have a handful of slices, of one patient or two. What a network says about those is
-# hearsay, and its map of them is a map of hearsay.
+# Look at the patients behind the rare subtypes. What a network says of a subtype that it has learned from five patients
+# is hearsay, and its map is a map of hearsay. And where one test patient has it, no score can tell whether it is true.
 
 # %% tags=["slow"]
 runs, how = Path("runs"), {"runs": Path("runs"), "seed": SEED}
@@ -136,14 +140,15 @@ shown.rename(columns={"estimate": "AUROC"})
 
 # %% [markdown]
 # Brackets hold 95 % intervals by patient; "no interval" is a label of so few patients that more than a tenth of the
-# resamples drew none of them (lesson 04). The hardest need not be the rarest: on the phantom it is subdural blood,
-# thin and along the skull. Keep this table beside every map below. A map of a network near 0.5 shows, in fine detail,
-# where a guess came from.
+# resamples drew none of them (lesson 04). On the phantom the lowest figure is that of subdural blood, and it has no
+# interval: one test patient does not make a subtype hard. Keep this table beside every map below. A map of a network
+# near 0.5 shows, in fine detail, where a guess came from.
 #
 # ## 2 A map by hand
 # Grad-CAM asks one layer. Its features are small pictures, one for each thing that the layer has learned to see. The
-# gradient of the label's logit (the number before the sigmoid) says how much a bit more of each, at each place, would
-# add to the answer. The mean of a picture's gradient over all places is its weight.
+# gradient of the label's logit says how much a bit more of each, at each place, would add to the answer. (The logit is
+# the label's number before the sigmoid function 1 / (1 + exp(-logit)) makes a probability of it.) The mean of a
+# picture's gradient over all places is its weight.
 #
 # The first slice to explain is the one with hemorrhage of which the network is surest, among patients that it did not
 # learn from. `looking.see` gives slices as the network sees them, with masks where there are any.
@@ -203,15 +208,18 @@ print(f"layers that can be asked: {len(spatial_layers(model))}")
 # That is a choice, and it changes the picture. **Predict**: what will the first layers show, what the deepest?
 
 # %%
-# alt: The same slice with four heat maps, of layers from early to late. The first is a thin line on the skull, the next
-# alt: ones are soft patches, which may lie in the air around the head. Orange is the outline of the hemorrhage where it
-# alt: is known.
+# alt: Four heat maps of one slice, alone and over it, of layers from early to late. The first is a thin line on the
+# alt: skull, the next are soft patches, which may lie in the air; the last, of the decoder, lies on the hemorrhage.
+# alt: Orange is the true outline where it is known.
 window = " + ".join(map(plots.window_title, recipe["windows"]))
-fig, axes = plt.subplots(1, len(LAYERS), figsize=(11, 3.4), layout="constrained")
-for ax, name in zip(axes, LAYERS, strict=True):
-    shown = {"mask": outlines[0], "title": name, "colorbar": name == LAYERS[-1], "ax": ax}
-    plots.show_heatmap(images[0], gradcam(model, images[0], label="any", layer=name), **shown)
-fig.suptitle(f"Grad-CAM of 'any' in four layers, {window}, true outline orange, {source}")
+fig, axes = plt.subplots(2, len(LAYERS), figsize=(11, 6.2), layout="constrained")
+for (alone, over), name in zip(axes.T, LAYERS, strict=True):
+    its_map = gradcam(model, images[0], label="any", layer=name)
+    alone.imshow(its_map, cmap="viridis", vmin=0, vmax=1)
+    alone.set(title=name, xticks=[], yticks=[])
+    shown = {"mask": outlines[0], "colorbar": name == LAYERS[-1], "ax": over}
+    plots.show_heatmap(images[0], its_map, **shown)
+fig.suptitle(f"Grad-CAM of 'any' in four layers, {source},\n{window}, true outline orange")
 plt.show()
 
 # %% [markdown]
@@ -255,10 +263,11 @@ hits = check.q11_2(hits, heats, truth)
 print(f"{LAYERS[-1]}: {hits.sum()} of {len(hits)} maxima lie on the lesion ({mask_source})")
 
 # %% [markdown]
-# Its authors (Zhang et al., 2018) play it kindly: within 15 pixels of the lesion is a hit, on images of some 500. Here
-# that is `TOLERANCE` pixels. `pointing_game` also says what **chance** gives: a point drawn anywhere in the image.
+# Its authors (Zhang et al., 2018) play it kindly: within 15 pixels of the object is a hit, on photographs of some 500.
+# Here that is `TOLERANCE` pixels, from now on. `pointing_game` also says what **chance** gives: a point drawn anywhere
+# in the image.
 #
-# A layer that is chosen by its score is chosen on validation patients, like any other setting (lesson 05).
+# A layer that is chosen by its score is chosen on validation patients, like any other setting.
 
 # %%
 maps = {name: looking.maps_of(model, seen[choosing], "any", name) for name in LAYERS}
@@ -269,8 +278,8 @@ told = pd.DataFrame(games, index=LAYERS).round(3)
 told.assign(split="validation", data=mask_source, seed=SEED)
 
 # %% [markdown]
-# Deep is not the same as good, and a map that looks calm and round may lie anywhere. All maps that follow are of the
-# chosen layer.
+# Deep is not the same as good, and a map that looks calm and round may lie anywhere. The maps of this network that
+# follow are of the chosen layer, where no other is named.
 #
 # ## 4 One map a subtype
 # fahim's figure: the map, the map over the slice, the slice. One slice for each subtype, of patients that the network
@@ -291,7 +300,7 @@ said = model.predict_on_batch(pictures)  # (slices, labels)
 sure = [one[LABELS.index(n)] for one, n in zip(said, drawn)]
 titles = [f"{n}\nprobability {p:.2f}" for n, p in zip(drawn, sure)]
 axes = plots.gradcam_panels(pictures, heats, masks=outlines, titles=titles)
-axes[0, 0].figure.suptitle(f"Grad-CAM, layer {layer}, {window}, {source}")
+axes[0, 0].figure.suptitle(f"Grad-CAM, layer {layer}, {source},\n{window}")
 plt.show()
 
 # %% [markdown]
@@ -313,13 +322,15 @@ pd.DataFrame(flat).corr().round(2)
 # %% [markdown]
 # Where the numbers are near 1, the map answers "where is blood?" and not "why subdural?". That is no fault of the
 # formula. Behind the decoder of our `quick` network there is one picture, of blood; what tells the subtypes apart goes
-# another way, from the deepest layer, and there it speaks *against* most subtypes: no evidence, no map. (NaN: a subtype
-# without any evidence.) **A map shows what passes through its layer and speaks for the label**, and nothing else.
+# the other way, from the bottleneck, and there, on the phantom, what is seen speaks *against* every subtype: no
+# evidence, no map. (NaN: a subtype without any evidence.) **A map shows what passes through its layer and speaks for
+# the label**, and nothing else.
 #
 # ### Repair a broken pipeline
 # **Exercise 3.** A colleague's `map_of` takes the features (rows, columns, number of features) and the gradients of all
 # six logits, in the order of `LABELS`, and enlarges the map to an image of `shape` (height, width), a whole multiple of
-# rows and columns. On our square slices nothing crashes, and the maps look like maps. Two things are wrong.
+# rows and columns. For a subtype and our square slices nothing crashes, and the maps look like maps. Two things are
+# wrong.
 
 
 # %% tags=["task", "broken"]
@@ -352,12 +363,13 @@ print("repaired:", map_of(features, gradients, "subdural", (SIZE, SIZE)).shape)
 
 # %% [markdown]
 # In this layer a wrong label changes hardly more than the scale (the table above), and on a square slice the swap
-# changes nothing: you would not have seen either in a picture. Try other shapes, and another layer.
+# changes nothing: you would not have seen either in a picture. Try other shapes, cells that are not square, and another
+# layer.
 #
 # ## 5 Sanity checks
 # Adebayo et al. (2018) asked: does the map change if the **weights are random**? If not, it never showed what the
-# network learned. Some popular methods failed: they drew edges, whatever the network. We shuffle the weights within
-# each layer.
+# network learned. Some popular methods failed: they drew edges, whatever the network. They drew new weights, layer by
+# layer; we shuffle the numbers within each array of weights.
 #
 # **Predict**: which of the three columns below will look most convincing?
 
@@ -371,18 +383,19 @@ players["edges"] = looking.edge_maps(seen)
 
 # %%
 # alt: Three slices in rows. Left the map of the trained network, in the middle that of a network with shuffled weights,
-# alt: elsewhere or empty, right the edges of the slice, which follow the skull. The true outline is orange.
+# alt: a few pixels elsewhere or none, right the edges of the slice, along the skull. The true outline is orange.
 some = np.linspace(0, len(seen) - 1, 3).astype(int)  # the numbers of three slices
-fig, axes = plt.subplots(3, 3, figsize=(7.6, 8), layout="constrained")
+fig, axes = plt.subplots(3, 3, figsize=(8.4, 8), layout="constrained")
 for ax, (number, (title, one)) in zip(axes.flat, product(some, players.items()), strict=True):
-    plots.show_heatmap(seen[number], one[number], mask=masks[number], title=title, ax=ax)
-fig.suptitle(f"Does the map need the network? {window},\ntrue outline orange, {mask_source}")
+    shown = {"mask": masks[number], "title": title, "colorbar": title == "edges", "ax": ax}
+    plots.show_heatmap(seen[number], one[number], **shown)
+fig.suptitle(f"Does the map need the network? {mask_source},\n{window}, true outline orange")
 plt.show()
 
 # %% [markdown]
-# With shuffled weights there is another map, or none. Edges stay what they are, and look anatomical, though they know
-# nothing. Look at the trained map, too: where it glows in the air, it has passed this check all the same. Sane does not
-# mean right.
+# With shuffled weights there is another map (look closely: it may be a few pixels at the border), or none. Edges stay
+# what they are, and look anatomical, though they know nothing. Look at the trained map, too: where it glows in the air,
+# it has passed this check all the same. Sane does not mean right.
 #
 # The second check **plants** the evidence: a bright patch, as fresh blood is, on a normal slice, at four places in
 # turn. The map should go where the patch goes.
@@ -420,7 +433,8 @@ evaluation.show_report(game)[columns].set_index("metric").rename(columns={"estim
 # Part of all slices that were hit, with intervals by patient. A network plays well if its interval lies above **all**
 # rivals: "30 % of the maxima lie on the lesion" means little if a place in the head does as well. On the phantom a
 # place anywhere in the head is the hardest to beat; where bleeds are large and deep, it may be the middle. And a hit is
-# a kind judge: one pixel on the lesion is enough, and what else the map lights up counts for nothing.
+# a kind judge: one pixel within `TOLERANCE` of the lesion is enough, and what else the map lights up counts for
+# nothing.
 #
 # An interval of [0.00, 0.00] is no certainty: where nothing was ever hit, resampling cannot find a hit. With 0 of 10
 # patients a true rate of a quarter is still possible.
@@ -428,7 +442,7 @@ evaluation.show_report(game)[columns].set_index("metric").rename(columns={"estim
 # ## 7 Look through a scan
 # In a notebook that you have open, the cell after next is a slider: go through a scan, mask and map on or off.
 # Elsewhere it is a still montage. The scan is that of the patient with the most bleeding slices, of those that the
-# network did not learn from.
+# network did not learn from; you see the twelve slices around the middle of the bleeding.
 
 # %%
 scan = looking.bleeding_part(new)
@@ -453,7 +467,7 @@ plt.show()
 # on one says nothing of the other.
 #
 # ## 8 When not to trust it
-# ### A convincing map of a wrong answer
+# ### A convincing map where nothing bleeds
 # The two normal slices, of two patients, that the network is surest bleed:
 
 # %%
@@ -463,19 +477,20 @@ false = held[held["any"] == 0].drop_duplicates("patient_id").head(2)
 pictures = looking.see(rows_of.loc[false["slice_id"]], recipe, has_masks=False)[0]
 titles = [f"no hemorrhage\nprobability {p:.2f}" for p in false["probability_any"]]
 plots.gradcam_panels(pictures, looking.maps_of(model, pictures, "any", layer), titles=titles)
-plt.suptitle(f"False alarms, layer {layer}, {window}, {source}")
+plt.suptitle(f"The surest of the normal slices, layer {layer}, {source},\n{window}")
 plt.show()
 
 # %% [markdown]
-# Nothing in the map says that the answer is wrong. It shows where the evidence lay, be it blood, bone or a calcified
-# falx, and a reader who sees a glowing spot tends to find something there. The map explains the network, not the
-# patient.
+# Nothing in the map says that there is no blood. It shows where the evidence lay, be it blood, bone or a calcified falx
+# (the fold between the halves of the brain), and a reader who sees a glowing spot tends to find something there. The
+# map explains the network, not the patient.
 #
 # ### The splendid network
-# A second network, small and made in a moment, from as many slices with hemorrhage as without. But suppose that the
-# bleeding ones come from the emergency room, whose scanner burns an "L" into the upper left corner.
+# A second network, small and made in a moment, from as many slices with hemorrhage as without. But suppose that whoever
+# read these scans marked each slice that bleeds: an "L" is burned into its upper left corner, and nobody took it out.
 #
-# **Predict** its AUROC on test patients who have the same mark; without it; and with the mark on the normal slices.
+# **Predict** its AUROC on test patients whose slices are marked like that; without marks; and with the mark on the
+# normal slices instead.
 
 # %%
 stamp = np.zeros((64, 64, 1), bool)
@@ -516,8 +531,8 @@ evaluation.show_report(fooled)[["metric", "estimate", "n", "patients", "data", "
 # %% [markdown]
 # There is the surprise: a score that every paper would print, from a network that has learned nothing about blood. On
 # slices without marks it is no better than guessing, and where the mark stands on the normal ones it ranks nearly every
-# pair wrong. The validation loss above could not tell: those patients came from the same two scanners. **A split by
-# patient does not help against a shortcut that all patients share.**
+# pair wrong. The validation loss above could not tell: those slices were marked by the same hand. **A split by patient
+# does not help against a shortcut that all patients share.**
 #
 # One look can tell. Three slices: a bleeding one with its mark, the same one without, and a normal one with a mark.
 
@@ -531,7 +546,7 @@ kinds = ["hemorrhage, mark", "the same, no mark", "normal, mark"]
 titles = [f"{kind}\nprobability {p:.2f}" for kind, p in zip(kinds, chances, strict=True)]
 axes = plots.gradcam_panels(three, looking.maps_of(cheat, three, 0), titles=titles)
 window = plots.window_title(recipe["windows"][0])
-axes[0, 0].figure.suptitle(f"A network that cheats, {window}, {source}")
+axes[0, 0].figure.suptitle(f"A network that cheats, its last layer, {source},\n{window}")
 plt.show()
 
 # %%
@@ -542,9 +557,9 @@ caught = evaluation.pointing_game(caught, corners, tolerance=4)  # half a cell
 print(f"{caught.hits:g} of {caught.total} maxima lie at the mark; chance {caught.chance:.2f}")
 
 # %% [markdown]
-# The heat lies at the corner, to a cell of the layer (8 pixels): no reader would call that a brain. This is what
-# Grad-CAM is best for: not to show that a network is right, but to raise the suspicion, now and then, that it is right
-# **for the wrong reason**. The scores without the mark prove it.
+# The heat lies at the corner, to half a cell of the layer (a cell has 8 pixels): no reader would call that a brain.
+# This is what Grad-CAM is best for: not to show that a network is right, but to raise the suspicion, now and then, that
+# it is right **for the wrong reason**. The scores without the mark prove it.
 #
 # Do not rely on it, though. This mark was alone in a black corner. A shortcut that lies **on** the head (a headrest,
 # the sharpness of a scanner's pictures, the tube of a patient who is already known to be ill) makes a map that looks
@@ -573,7 +588,7 @@ board[["what", "paper", *columns[1:]]].rename(columns={"estimate": "here"}).set_
 # > not glow.
 # >
 # > **What can go wrong in the clinic**: a heat map is shown beside an answer, and the answer is believed because of it.
-# > Or a network that has learned the emergency room's scanner is bought for its AUROC, and fails on the ward.
+# > Or a network that has learned its readers' marks is bought for its AUROC, and fails where nobody has read yet.
 # >
 # > **Next**: lesson 12 puts intervals and calibration around all scores; lesson 13 takes a network out of the notebook.
 # >
