@@ -9,8 +9,9 @@ ANY = "any"
 LABELS = (ANY, *SUBTYPES)
 
 # Exclusive classes, one a slice: seven, or a choice of these (as six without "multi", CLASSES[:-1]), or two.
-CLASSES = ("normal", *SUBTYPES, "multi")
-TWO_CLASSES = ("normal", "hemorrhage")
+NORMAL = "normal"
+CLASSES = (NORMAL, *SUBTYPES, "multi")
+TWO_CLASSES = (NORMAL, "hemorrhage")
 
 # What a teaching text or a figure calls them.
 SHORT = {
@@ -68,7 +69,7 @@ def seven_way(table):
     check_columns(table, SUBTYPES)
     flags = check_binary(table[list(SUBTYPES)].to_numpy(), "the subtype columns")  # (rows, 5)
     names = np.array(SUBTYPES, dtype=object)[flags.argmax(axis=1)]
-    names[flags.sum(axis=1) == 0] = "normal"
+    names[flags.sum(axis=1) == 0] = NORMAL
     names[flags.sum(axis=1) > 1] = "multi"
     return names
 

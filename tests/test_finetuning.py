@@ -186,6 +186,18 @@ def test_two_phases_on_cached_features(data, tmp_path):
         fit_in_two_phases(other, *data, run_dir=tmp_path / "c", **options)
 
 
+def test_cached_run_keeps_its_precision(data, tmp_path, monkeypatch):
+    """Called again where another precision is the fastest, a finished run is found, and its features are the same."""
+    how = {"run_dir": tmp_path, "epochs": 1, "loss": LOSS["loss"]}
+    history = fit_head(build(), *data, precision="float32", **how)
+    monkeypatch.setattr("hemokit.training.fitting.choose_precision", lambda precision: "mixed_bfloat16")
+    keras.utils.set_random_seed(0)
+    model = build()
+    first = fit_head(model, *data, run_dir=tmp_path / "b", epochs=1, loss=LOSS["loss"], precision="float32")
+    again = fit_head(model, *data, run_dir=tmp_path / "b", epochs=1, loss=LOSS["loss"])
+    assert again.equals(first) and len(history) == 1
+
+
 @pytest.mark.parametrize("cached_epochs", [None, 1])
 def test_without_validation_it_goes_on_from_the_last_epoch(data, tmp_path, cached_epochs):
     """With monitor="loss" the second phase begins with the last frozen epoch, though the first had the lowest loss."""
@@ -213,7 +225,7 @@ def test_metrics_and_mixed_precision(data, tmp_path):
     assert load(tmp_path / "unfrozen").get_layer("ResNet50").get_layer("conv").kernel.dtype == "float32"
 
 
-def test_refusals(data, tmp_path):
+def test_refusals(data, tmp_path, monkeypatch):
     """No backbone, no layer pool, masks as targets, other classes, other images, and numbers for one phase alone."""
     flat = keras.Sequential([keras.Input((32, 32, 1)), keras.layers.Flatten(), keras.layers.Dense(7)])
     with pytest.raises(HemokitError, match="has no backbone"):
@@ -230,6 +242,12 @@ def test_refusals(data, tmp_path):
     masks = SliceBatches(data[1].table, target="mask", image_size=32, batch_size=9, cache=False)
     with pytest.raises(HemokitError, match="batches without labels"):
         cached_features(build(), masks)
+    larger = SliceBatches(data[1].table, target="class", image_size=40, batch_size=9, cache=False)
+    with pytest.raises(HemokitError, match="images of 40 x 40 x 1, but expected 32 x 32 x 1"):
+        cached_features(build(), larger)
+    monkeypatch.setattr("hemokit.training.features.predict_filled", None)  # refused before a feature is computed
+    with pytest.raises(HemokitError, match=r"'tiny_classifier' gives \(None, 6\), but expected \(batch, 7\), one for"):
+        fit_head(build(6), *data, run_dir=tmp_path, epochs=1, **LOSS)
     with pytest.raises(HemokitError, match=r"'tiny_classifier' gives \(None, 6\), but expected \(batch, 7\), one for"):
         fit(build(6), *data, run_dir=tmp_path, epochs=1, **LOSS)
     for loss in (dice_bce, pooled_dice_bce, dice_loss, jaccard_distance):

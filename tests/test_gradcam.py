@@ -12,7 +12,8 @@ from test_backends import backend, run  # noqa: F401  (a fixture)
 
 from hemokit.checks import HemokitError
 from hemokit.evaluation import pointing_game
-from hemokit.gradcam import gradcam, gradcam_batch, spatial_layers
+from hemokit.gradcam import gradcam, gradcam_batch, gradients, spatial_layers
+from hemokit.gradcam import layers as layers_of
 from hemokit.labels import SUBTYPES
 from hemokit.models.transfer import plain_cnn, transfer_classifier
 from hemokit.models.unet import unet
@@ -248,6 +249,32 @@ def test_segmentation_models():
         assert heat.shape == image.shape and heat.dtype == np.float32 and heat.max() <= 1
         np.testing.assert_array_equal(heat, gradcam(model, image, label=0, layer="bottleneck_relu2"))
         assert gradcam(model, image, label=0, layer="decoder1_relu1").shape == image.shape
+
+
+class Pooled(keras.Model):
+    """A model whose layers cannot be seen from outside."""
+
+    def __init__(self):
+        super().__init__(name="pooled")
+        self.pool = layers.AveragePooling2D(1)
+
+    def call(self, images):
+        return self.pool(images)
+
+
+def test_models_written_in_other_ways():
+    """One output in a dict, a sigmoid of keras.ops as the activation, and a subclass of keras.Model as a layer."""
+    plain, image = known((7, 8, 1)), random_image(7, 8)
+    expected = gradcam(plain, image, label=0, layer="features")
+    inner = Pooled()(plain.get_layer("features").output)
+    answer = layers.Dense(3, activation=keras.ops.sigmoid)
+    model = keras.Model(plain.input, {"answer": answer(layers.GlobalAveragePooling2D()(inner))})
+    answer.set_weights(plain.get_layer("answer").get_weights())
+    assert spatial_layers(model) == ["features", "pooled"]
+    for layer in ("features", "pooled"):
+        np.testing.assert_allclose(gradcam(model, image, label=0, layer=layer), expected, atol=1e-6)
+    sigmoid = gradients.features_and_gradients(model, image[None, ..., None], layers_of.places_of(model)[0], 0)[1]
+    np.testing.assert_allclose(sigmoid[..., 0], 1 / 56, rtol=1e-5)  # of the logit: the weight over 7 x 8 places
 
 
 def test_a_layer_used_by_another_model_too():

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 
 matplotlib.use("Agg")  # before pyplot: no window on any machine
@@ -83,6 +84,9 @@ def test_still():
     assert [len(ax.images) for ax in axes] == [2, 1, 2] and [len(ax.collections) for ax in axes] == [0, 1, 0]
     assert {ax.get_aspect() for ax in axes} == {0.5}
     assert [ax.get_title() for ax in look_at_scan(SCAN[..., None], titles="abc")] == ["a", "b", "c"]
+    turned = pd.Series(list("abc"), index=[2, 1, 0])
+    slider = look_at_scan(SCAN, titles=turned, interactive=True)
+    assert slider.children[1].value == look_at_scan(SCAN, titles="abc", interactive=True).children[1].value
     axes = look_at_scan(100 * SCAN, window="brain", interactive=False)
     assert "brain window" in axes[0].figure.get_suptitle()
 

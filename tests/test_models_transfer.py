@@ -1,19 +1,21 @@
 """Tests of the backbones as encoders, and of the classifiers and U-Nets on them."""
 
+import h5py
 import keras
 import numpy as np
 import pytest
+from keras.src.legacy.saving import legacy_h5_format
 
 from hemokit.checks import HemokitError
 from hemokit.losses import dice_loss
 from hemokit.models import backbones
-from hemokit.models.backbones import BACKBONES, STRIDE, backbone_encoder, encoder_of, field_of, load_encoder_weights
-from hemokit.models.transfer import plain_cnn, transfer_classifier, transfer_unet, unet_classifier
+from hemokit.models.backbones import STRIDE, backbone_encoder, encoder_of, field_of, load_encoder_weights
+from hemokit.models.transfer import BACKBONES, plain_cnn, transfer_classifier, transfer_unet, unet_classifier
 from hemokit.models.unet import unet
 from hemokit.training.finetuning import freeze, unfreeze
 from hemokit.training.run_record import describe_model
 
-SMALL = "VGG16"  # the quickest to build
+SMALL, LARGE = "VGG16", ("Xception", "InceptionResNetV2")  # the quickest to build; those with layers of other kinds
 # Weights without the top, as keras.io/api/applications and the files' own summaries give them.
 PARAMETERS = {
     "VGG16": 14_714_688,
@@ -88,14 +90,14 @@ def test_levels_lie_over_the_image(name):
         assert abs(center - (2**level * (cell + 0.5) - 0.5)) <= 2**level / 2 + 1
 
 
-@pytest.mark.parametrize("name", ["ResNet50", "Xception", "DenseNet121"])
+@pytest.mark.parametrize("name", BACKBONES)
 def test_scaling_is_that_of_the_weights(name):
     """Images in [0, 1] are scaled as keras.applications scales 8-bit ones for the same weights."""
-    module = {"ResNet50": "resnet50", "Xception": "xception", "DenseNet121": "densenet"}[name]
+    others = {"DenseNet121": "densenet", "DenseNet169": "densenet", "InceptionResNetV2": "inception_resnet_v2"}
     image = keras.Input((32, 32, 3))
     scaled = keras.Model(image, backbones._scaled(image, BACKBONES[name].scaling))
     given = np.random.default_rng(2).random((1, 32, 32, 3), np.float32)
-    expected = getattr(keras.applications, module).preprocess_input(given * 255)
+    expected = getattr(keras.applications, others.get(name, name.lower())).preprocess_input(given * 255)
     np.testing.assert_allclose(scaled.predict(given, verbose=0), expected, atol=2e-4)
 
 
@@ -156,20 +158,22 @@ def test_weights_from_a_file(encoder, tmp_path):
         assert all(np.array_equal(*pair) for pair in pairs)
 
 
-def test_weights_of_keras_applications(tmp_path, monkeypatch, encoder):
-    """weights="imagenet" takes the file that Keras downloads, and brings the images to its scale."""
+def test_weights_of_keras_applications(tmp_path, monkeypatch):
+    """weights="imagenet" takes the file that Keras downloads, in its older format; so does the path of that file."""
     network = keras.applications.VGG16(include_top=False, weights=None)
-    network.save_weights(tmp_path / "downloaded.weights.h5")
-    asked = []
+    path, asked = str(tmp_path / "vgg16_notop.h5"), []
+    with h5py.File(path, "w") as file:
+        legacy_h5_format.save_weights_to_hdf5_group(file, network)
 
     def download(name, url, **options):
         asked.append(url)
-        return str(tmp_path / "downloaded.weights.h5")
+        return path
 
     monkeypatch.setattr("keras.src.applications.vgg16.file_utils.get_file", download)
-    started = backbone_encoder(SMALL, (40, 33, 1), weights="imagenet")
+    for weights in ("imagenet", path):
+        started = backbone_encoder(SMALL, (40, 33, 1), weights=weights)
+        assert all(np.array_equal(*pair) for pair in zip(started.get_weights(), network.get_weights(), strict=True))
     assert len(asked) == 1 and "vgg16" in asked[0] and "notop" in asked[0]
-    assert all(np.array_equal(*pair) for pair in zip(started.get_weights(), network.get_weights(), strict=True))
 
 
 def test_no_download(monkeypatch):
@@ -216,15 +220,21 @@ def test_weights_that_do_not_fit(encoder, tmp_path):
         tmp_path / "other.weights.h5"
     )
     transfer_classifier("DenseNet121", (32, 32, 1), num_classes=2).save(tmp_path / "other.keras")
+    transfer_classifier(SMALL, (32, 32, 1), num_classes=2).save_weights(tmp_path / "whole.weights.h5")
+    plain_cnn((32, 32, 1), num_classes=2).save(tmp_path / "plain.keras")
+    before = encoder.get_weights()
     with pytest.raises(HemokitError, match=r"gone\.h5.*no such file"):
         load_encoder_weights(encoder, tmp_path / "gone.h5")
     for name, told in (
-        ("torn.weights.h5", "do not fit"),
-        ("other.weights.h5", "do not fit"),
+        ("torn.weights.h5", ""),
+        ("other.weights.h5", ""),
         ("other.keras", "is of DenseNet121"),
+        ("whole.weights.h5", r"\(A total of \d+ objects could not be loaded\)"),
+        ("plain.keras", "is of 'plain_cnn', which has no backbone"),
     ):
-        with pytest.raises(HemokitError, match=rf"{name}.*{told}.*those of VGG16"):
+        with pytest.raises(HemokitError, match=rf"{name}.*do not fit.*{told}.*those of VGG16.*the encoder VGG16 alone"):
             load_encoder_weights(encoder, tmp_path / name)
+        assert all(np.array_equal(*pair) for pair in zip(encoder.get_weights(), before, strict=True))
 
 
 def test_pool_classifier():
@@ -263,9 +273,10 @@ def test_plain_cnn_has_ten_layers():
     assert steps[-1] < 0.1
 
 
-def test_saved_and_loaded(tmp_path):
-    """A saved classifier gives the same probabilities again."""
-    model = transfer_classifier("VGG16", (40, 33, 1), num_classes=2)
+@pytest.mark.parametrize("name", [SMALL, *(pytest.param(one, marks=pytest.mark.slow) for one in LARGE)])
+def test_saved_and_loaded(tmp_path, name):
+    """A saved classifier gives the same probabilities again, whatever layers Keras has in its backbone."""
+    model = transfer_classifier(name, (40, 33, 1), num_classes=2)
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(model.predict(images, verbose=0), again.predict(images, verbose=0))

@@ -1,5 +1,6 @@
 """Recipes of classifiers: models, batches, runs, folds, and the start from the phantom."""
 
+import socket
 from pathlib import Path
 
 import keras
@@ -10,7 +11,7 @@ import pytest
 from hemokit.checks import HemokitError
 from hemokit.datasets import open_dataset
 from hemokit.datasets.phantom import write_phantom
-from hemokit.labels import CLASSES, LABELS, TWO_CLASSES
+from hemokit.labels import CLASSES, LABELS, TWO_CLASSES, class_names
 from hemokit.models.unet import unet
 from hemokit.runs import classifier_lessons, classifiers, pretraining
 from hemokit.splits import folds_by_patient, split_by_patient
@@ -52,6 +53,7 @@ def segmenter(tmp_path):
         ({"classes": CLASSES}, 7),
         ({"target": "subtypes", "classes": None}, len(LABELS)),
         ({"target": "any", "classes": None}, 1),
+        ({"classes": CLASSES[:-1]}, 6),
         ({"model": "VGG16", "head": "pool"}, 2),
     ],
 )
@@ -68,6 +70,11 @@ def test_training_rows_alone_are_treated(split):
     assert len(weighted[0]) == 3 and len(classifiers.classifier_batches(train, RECIPE)[0]) == 2
     repeated = classifiers.classifier_batches(train, RECIPE | {"imbalance": "repeat"}, training=True)
     assert repeated.table["any"].mean() == pytest.approx(0.5, abs=0.03) and len(repeated[0]) == 2
+    for classes in (None, CLASSES):
+        recipe = RECIPE | {"imbalance": "repeat", "classes": classes}
+        counts = class_names(classifiers.classifier_batches(train, recipe, training=True).table, CLASSES)
+        counts = np.unique(counts, return_counts=True)[1]
+        assert len(counts) > 2 and counts.min() == counts.max()
 
 
 def test_run_predicts_what_was_not_trained_on(split, tmp_path):
@@ -139,10 +146,20 @@ def test_wrong_tables(table, split, tmp_path):
         classifiers.train_classifier(split, "x", {key: RECIPE[key] for key in RECIPE if key != "flip"}, **how)
 
 
-def test_folds_refuse_early_stopping(table, tmp_path):
-    """Patience would choose on the fold that is tested."""
+def test_early_stopping_needs_validation(table, split, tmp_path):
+    """Patience would choose on the fold that is tested, or on the training loss."""
+    bare = split[split["split"] != "validation"]
+    with pytest.raises(HemokitError, match="patience in a recipe, and no validation rows"):
+        classifiers.train_classifier(bare, "x", RECIPE | {"patience": 2}, runs=tmp_path, **HOW)
     with pytest.raises(HemokitError, match="patience in a recipe for folds"):
         classifiers.cross_validate(table.assign(fold=0), "x", RECIPE | {"patience": 2}, runs=tmp_path, **HOW)
+
+
+def test_unet_classifier_wants_normal_first():
+    """Its first class is the one that blood speaks against; without "normal" that would be a kind of blood."""
+    recipe = RECIPE | {"model": "unet", "weights": "x", "classes": CLASSES[1:]}
+    with pytest.raises(HemokitError, match="'unet' with the classes epidural, .*, but expected 'normal' as the first"):
+        classifiers.build_classifier(recipe, 1)
 
 
 @pytest.mark.parametrize("target", ["any", "class"])
@@ -178,10 +195,50 @@ def test_frozen_features_may_be_cached(split, tmp_path):
     assert len(frame) and (folder / "frozen" / "best.keras").is_file()
 
 
+@pytest.mark.parametrize(
+    "changes, told",
+    [
+        ({"epochs": (0, 5)}, r"epochs\[0\] is 0, but expected a whole number from 1"),
+        ({"epochs": (1, 0), "imbalance": "both"}, "imbalance is 'both'"),
+    ],
+)
+def test_wrong_recipes_of_a_head(split, changes, told):
+    """No epochs, or an unknown treatment, and nothing is trained."""
+    with pytest.raises(HemokitError, match=told):
+        classifiers.train_head(np.zeros((len(split), 3), np.float32), split, RECIPE | changes)
+
+
+def test_head_needs_its_own_keys_alone(split):
+    """A recipe of `HEAD_KEYS`, and nothing else, is enough for each treatment."""
+    recipe = {key: RECIPE[key] for key in classifiers.HEAD_KEYS} | {"imbalance": "repeat", "epochs": (1, 0)}
+    frame = classifiers.train_head(np.zeros((len(split), 3), np.float32), split, recipe)
+    assert len(frame) == (split["split"] != "train").sum()
+
+
+@pytest.mark.parametrize("weights, batch_norm, schedule", [(None, True, None), ("file", False, "constant")])
+def test_how_two_phases_are_trained(split, tmp_path, monkeypatch, weights, batch_norm, schedule):
+    """Statistics that a file brings are kept, random ones are trained; the rates follow a cosine, or what is named."""
+    seen = {}
+
+    def fitting(build, train, validation, **how):
+        seen.update(how)
+        raise InterruptedError
+
+    monkeypatch.setattr(classifiers, "fit_in_two_phases", fitting)
+    recipe = RECIPE | {"model": "VGG16", "epochs": (2, 1), "weights": weights and tmp_path / weights}
+    (tmp_path / "file").write_bytes(b"of weights")
+    recipe |= {"schedule": schedule} if schedule else {}
+    with pytest.raises(InterruptedError):
+        classifiers.train_classifier(split, "two", recipe, runs=tmp_path, **HOW)
+    assert (seen["epochs"], seen["batch_norm"], seen["schedule"]) == ((2, 1), batch_norm, schedule or "cosine")
+
+
 def test_no_imagenet_is_one_line(monkeypatch, capsys):
     """Without a way to ImageNet's weights a lesson goes on from random ones and says so; other errors stay errors."""
 
     def download(*args, **kwargs):
+        print("Downloading data from ...")
+        assert socket.getdefaulttimeout() == classifiers.PATIENCE
         raise OSError("no way there")
 
     monkeypatch.setattr("keras.src.applications.vgg16.file_utils.get_file", download)
@@ -189,6 +246,7 @@ def test_no_imagenet_is_one_line(monkeypatch, capsys):
     assert capsys.readouterr().out == (
         "VGG16: ImageNet weights cannot be downloaded here, so it starts from random ones.\n"
     )
+    assert socket.getdefaulttimeout() is None
     with pytest.raises(HemokitError, match="2 channels"):
         classifiers.imagenet_or_random("VGG16", (32, 32, 2))
 
@@ -209,6 +267,8 @@ def test_start_from_the_phantom(table, tmp_path, monkeypatch):
     assert load(path).name == "unet"
     assert pretraining.phantom_segmenter("ct_ich_jpg", **how) == path
     assert asked == [("ct_ich_jpg", {"num_patients": 6, "seed": 0})] * 2
+    with pytest.raises(HemokitError, match="layout is 'rsna', but expected one of 'ct_ich_jpg', 'ct_ich_nifti'"):
+        pretraining.phantom_segmenter("rsna", **how)
 
 
 @pytest.mark.parametrize(

@@ -205,6 +205,16 @@ def test_computing_in_bfloat16():
     assert np.array_equal(keras.ops.convert_to_numpy(model(x)), exact)
 
 
+def test_both_ways_to_a_probability_stay_in_float32():
+    """Where two layers are added up before the probability, both compute in float32, and what lies before does not."""
+    x = keras.layers.Dense(3, name="before")(image := keras.Input((4,)))
+    logits = keras.layers.Add()([keras.layers.Dense(2, name=name)(x) for name in ("one", "other")])
+    model = keras.Model(image, keras.layers.Activation("softmax")(logits))
+    with computing_in(model, "mixed_bfloat16"):
+        types = {layer.name: layer.compute_dtype for layer in model.layers}
+    assert [types[name] for name in ("before", "one", "other")] == ["bfloat16", "float32", "float32"]
+
+
 def test_description_of_a_model():
     """It does not depend on automatic names, and tells architectures of one size apart."""
     first, second = describe_model(build()), describe_model(build())

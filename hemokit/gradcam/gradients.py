@@ -11,7 +11,7 @@ import keras
 from hemokit.checks import problem
 from hemokit.gradcam.layers import output_layer
 
-PROBABILITIES = (keras.activations.sigmoid, keras.activations.softmax)
+PROBABILITIES = (keras.activations.sigmoid, keras.activations.softmax, keras.ops.sigmoid, keras.ops.softmax)
 
 
 def features_and_gradients(model, batch, place, label):
@@ -31,6 +31,7 @@ def features_and_gradients(model, batch, place, label):
         seen = []
         with _added_to(place.layer, zeros, seen), _without_last_activation(model):
             outputs = model(keras.ops.convert_to_tensor(batch), training=False)
+        (outputs,) = keras.tree.flatten(outputs)  # one, though perhaps in a list or dict
         # The sum over images too: none of them depends on another, so each has the gradient of its own logit.
         return keras.ops.sum(keras.ops.cast(outputs, "float32")[..., label]), seen[0]
 

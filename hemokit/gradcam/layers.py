@@ -64,7 +64,7 @@ def place_named(places, name, *, is_classifier):
 def output_layer(model):
     """The layer or operation that gives the output, inside of nested models too."""
     history = model.outputs[0]._keras_history
-    while isinstance(history.operation, keras.Model):
+    while _is_graph(history.operation):
         history = history.operation.outputs[history.tensor_index]._keras_history
     return history.operation
 
@@ -74,13 +74,18 @@ def _walk(model, outputs, rank):
     tensors, found = _behind(outputs), []
     for layer in model.layers:
         own = tensors.get(id(layer), ())
-        if isinstance(layer, keras.Model):
+        if _is_graph(layer):
             calls = {one._keras_history.node_index for one in own}
             if len(calls) == 1:
                 found += _walk(layer, [layer.outputs[one._keras_history.tensor_index] for one in own], rank)
         elif len(own) == 1 and len(own[0].shape) == rank and not isinstance(layer, keras.layers.InputLayer):
             found.append(Place(model, layer, tuple(own[0].shape)))
     return found
+
+
+def _is_graph(layer):
+    """Whether a layer is a model whose own layers can be seen; a subclass of keras.Model is one layer."""
+    return isinstance(layer, keras.Model) and bool(getattr(layer, "outputs", None))
 
 
 def _behind(outputs):

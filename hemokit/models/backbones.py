@@ -148,29 +148,38 @@ def load_encoder_weights(encoder, path):
             model of `models.transfer` on the same backbone, of which the encoder alone is taken, whatever its head.
 
     Raises:
-        HemokitError: no such file, a damaged one, or one of another network.
+        HemokitError: no such file, a damaged one, or one of another network; the encoder is then as it was.
     """
     if not Path(path).is_file():
         remedy = "Check the path, or use weights=None."
         raise problem("no such file", 'weights in a file, "imagenet" or None', remedy, file=path)
+    before = encoder.get_weights()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Keras warns of each layer that does not fit, and then raises
             if Path(path).suffix == ".keras":
-                other = encoder_of(keras.saving.load_model(path, compile=False, safe_mode=True))
-                _check_same_network(encoder, other)
-                encoder.set_weights(other.get_weights())
+                encoder.set_weights(_encoder_in(path, encoder.name).get_weights())
             else:
                 encoder.load_weights(path)
     except Exception as error:  # Keras raises several kinds, some with the whole list of layers
-        told = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        remedy = f"Use weights of {encoder.name}: see `backbone_encoder`, or weights=None for a random start."
+        encoder.set_weights(before)  # Keras may have read a part
+        told = (str(error).strip().splitlines() or [type(error).__name__])[0].split(". ")[0][:200]
+        remedy = (
+            f"Use weights of the encoder {encoder.name} alone, or the .keras file of a whole model on it, whatever its "
+            "head; or weights=None for a random start."
+        )
         raise problem(f"weights that do not fit ({told})", f"those of {encoder.name}", remedy, file=path) from None
 
 
-def _check_same_network(encoder, other):
-    if other.name != encoder.name:
-        raise ValueError(f"the file is of {other.name}")
+def _encoder_in(path, name):
+    """The encoder of a name in a .keras file; ValueError for a model on another backbone, or on none."""
+    import hemokit.models.unet_plus_plus  # noqa: F401  registers the class of models of several masks
+
+    model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    found = [layer for layer in model.layers if layer.name in (*BACKBONES, "unet")]
+    if not found or found[0].name != name:
+        raise ValueError(f"the file is of {found[0].name if found else f'{model.name!r}, which has no backbone'}")
+    return found[0]
 
 
 def _filled(image, height, width, margin):

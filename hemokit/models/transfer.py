@@ -12,6 +12,7 @@ from numbers import Real
 import keras
 
 from hemokit.checks import check_choice, problem
+from hemokit.models.backbones import BACKBONES as BACKBONES  # their table, for those who look for it here
 from hemokit.models.backbones import backbone_encoder
 from hemokit.models.blocks import MOMENTUM, check_outputs, crop_to, mask_of
 from hemokit.models.shapes import are_counts, check_counts, check_image_shape

@@ -40,7 +40,7 @@ def look_at_scan(
         raise problem("interactive=True, and ipywidgets is not installed", "ipywidgets", remedy)
     number = len(images)
     masks, heats = ([None] * number if values is None else values for values in (masks, heats))
-    titles = [f"slice {index}" for index in range(number)] if titles is None else titles
+    titles = [f"slice {index}" for index in range(number)] if titles is None else list(titles)
     for name, values in {"masks": masks, "heats": heats, "titles": titles}.items():
         if number == 0 or len(values) != number:
             came = f"{number} images and {len(values)} {name}" if number else "there is no image"

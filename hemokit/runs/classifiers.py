@@ -14,12 +14,16 @@ A recipe is a dict with the keys
     flip             True predicts each slice mirrored too, and takes the mean of both
     batch_size, augmentation (a name of `augment`), patience (epochs without a better validation loss, or None)
 
-and, where wanted, `cached_epochs` (of features of the frozen phase, see `training.fit_in_two_phases`) and
-`trains_batch_norm` (of what is unfrozen; without it where weights is None alone).
+and, where wanted, `cached_epochs` (of features of the frozen phase, see `training.fit_in_two_phases`),
+`trains_batch_norm` (of what is unfrozen; without it where weights is None alone) and `schedule` ("constant"; without it
+"cosine").
 """
 
+import contextlib
 import hashlib
+import io
 import json
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +31,8 @@ import pandas as pd
 
 from hemokit import augment
 from hemokit.batches import SliceBatches
-from hemokit.checks import HemokitError, check_choice, check_columns, problem
-from hemokit.labels import ANY, CLASSES, TWO_CLASSES
+from hemokit.checks import HemokitError, check_choice, check_columns, check_whole, problem
+from hemokit.labels import ANY, CLASSES, NORMAL, TWO_CLASSES
 from hemokit.leaks import check_no_leakage
 from hemokit.models.backbones import BACKBONES
 from hemokit.models.transfer import plain_cnn, transfer_classifier, unet_classifier
@@ -45,6 +49,7 @@ KEYS = (
 )
 HEAD_KEYS = ("classes", "imbalance", "epochs", "learning_rates", "batch_size", "patience")  # of `train_head`
 IMBALANCE = (None, "weights", "repeat")
+PATIENCE = 20  # seconds without an answer, after which a download has failed
 MODELS = ("plain_cnn", *BACKBONES, "unet")
 
 
@@ -58,13 +63,18 @@ def imagenet_or_random(backbone, input_shape):
     Returns:
         "imagenet" or None, to be passed on as `weights`.
     """
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(PATIENCE)  # Keras sets none
     try:
-        transfer_classifier(backbone, input_shape, num_classes=2, weights="imagenet")
+        with contextlib.redirect_stdout(io.StringIO()):  # Keras tells the address even where nothing comes from it
+            transfer_classifier(backbone, input_shape, num_classes=2, weights="imagenet")
     except HemokitError as error:
         if "downloaded" not in str(error):
             raise
         print(f"{backbone}: ImageNet weights cannot be downloaded here, so it starts from random ones.")
         return None
+    finally:
+        socket.setdefaulttimeout(before)
     return "imagenet"
 
 
@@ -78,6 +88,9 @@ def build_classifier(recipe, num_channels):
         remedy = "Set weights to pretraining.phantom_segmenter(...)."
         raise problem("the model 'unet' without weights", "the folder of a segmentation run", remedy)
     classes = names_of(recipe["target"], recipe["classes"] or CLASSES)
+    if recipe["model"] == "unet" and recipe["target"] == "class" and classes[0] != NORMAL:
+        remedy = "Name it first, or choose another model: this one takes what looks like blood for all others."
+        raise problem(f"the model 'unet' with the classes {', '.join(classes)}", f"{NORMAL!r} as the first", remedy)
     shape = (recipe["image_size"],) * 2 + (num_channels,)
     outputs = {"num_classes": len(classes), "multi_label": recipe["target"] != "class"}
 
@@ -120,16 +133,18 @@ def train_head(features, table, recipe, *, optimizer=None, seed=0):
         table: a split table with slices of the recipe's classes alone.
         recipe: see the module; classes, imbalance, the first of epochs and of learning_rates, batch_size and patience
             count. The weights of the epoch with the lowest validation loss are taken.
-        optimizer: None is Adam at the recipe's rate; else a Keras optimizer that was not used before.
+        optimizer: None is Adam at the recipe's rate; else a Keras optimizer, of which a fresh copy is used.
         seed: whole number from 0.
 
     Returns:
         predictions frame as `predict_labels`, of the validation and test rows.
 
     Raises:
-        HemokitError: slices outside of the classes, a recipe with an unknown value.
+        HemokitError: slices outside of the classes, a recipe with an unknown value or without frozen epochs.
     """
     _check_keys(recipe, HEAD_KEYS)
+    check_whole(recipe["epochs"][0], "epochs[0]", 1)
+    recipe = recipe | {"target": "class"}
     _check_splits(table)
     if features.shape != (len(table), *features.shape[1:]) or features.ndim != 2:
         came = f"features of the shape {features.shape}"
@@ -178,6 +193,9 @@ def train_classifier(table, name, recipe, *, runs, source, seed=0):
         came, remedy = f"cached_epochs with epochs {recipe['epochs']!r}", "Leave cached_epochs out."
         raise problem(came, "a frozen phase and one after it", remedy)
     rows = {part: table[table["split"] == part].reset_index(drop=True) for part in SPLITS}
+    if recipe["patience"] is not None and not len(rows["validation"]):
+        came, remedy = "patience in a recipe, and no validation rows", "Set patience to None."
+        raise problem(came, "a fixed number of epochs, or patients to choose by", remedy)
     train = classifier_batches(rows["train"], recipe, training=True, seed=seed)
     validation = classifier_batches(rows["validation"], recipe) if len(rows["validation"]) else None
     settings = {"system": name, "data": source, **recipe, "weights": weights_told(recipe)}
@@ -226,7 +244,8 @@ def _fit(recipe, train, validation, run_dir, settings, seed):
     """Train in one phase or two; the model of the best epoch, or of the last where nothing validates."""
     build, (frozen, unfrozen) = build_classifier(recipe, train.num_channels), recipe["epochs"]
     loss = "sparse_categorical_crossentropy" if recipe["target"] == "class" else "binary_crossentropy"
-    how = {"loss": loss, "seed": seed, "settings": settings, "schedule": "cosine", "patience": recipe["patience"]}
+    how = {"loss": loss, "seed": seed, "settings": settings, "patience": recipe["patience"]}
+    how["schedule"] = recipe.get("schedule", "cosine")
     how["monitor"] = "loss" if validation is None else "val_loss"
     which = "last" if validation is None else "best"
     # Random weights come without statistics that are worth keeping.
@@ -253,7 +272,7 @@ def _treated(table, recipe, seed):
     """The training rows of a recipe, repeated where it wants that, and its class_weights."""
     imbalance = check_choice(recipe["imbalance"], IMBALANCE, "imbalance")
     if imbalance == "repeat":
-        by_class = recipe["target"] == "class" and tuple(recipe["classes"]) != TWO_CLASSES
+        by_class = recipe["target"] == "class" and tuple(recipe["classes"] or CLASSES) != TWO_CLASSES
         table = balance(table, by="class" if by_class else ANY, seed=seed)
     return table, "balanced" if imbalance == "weights" else None
 

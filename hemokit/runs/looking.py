@@ -80,9 +80,9 @@ def visible_lesions(masked, recipe, *, most, seed=0):
 
 
 def bleeding_part(rows, *, most=12):
-    """The slices around the bleeding ones of the patient who has the most of them: rows of one scan, in order."""
-    patient = rows.loc[rows[ANY] == 1, "patient_id"].value_counts().index[0]
-    scan = rows[rows["patient_id"] == patient].sort_values("slice_index")
+    """The slices around the bleeding ones of the scan that has the most of them: rows of one scan, in order."""
+    name = rows.loc[rows[ANY] == 1, "scan_id"].value_counts().index[0]
+    scan = rows[rows["scan_id"] == name].sort_values("slice_index")
     middle = int(np.median(np.flatnonzero(scan[ANY] == 1)))
     return scan.iloc[max(0, middle - most // 2) : middle + most // 2].reset_index(drop=True)
 

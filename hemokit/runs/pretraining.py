@@ -10,13 +10,15 @@ enough: see `models.transfer.unet_classifier`.
     class_report(average_neighbors(frame), labels=TWO_CLASSES)
 """
 
+from hemokit.checks import check_choice
 from hemokit.datasets import open_dataset
 from hemokit.datasets.phantom import phantom_root
 from hemokit.labels import TWO_CLASSES
 from hemokit.runs.recipes import train_recipe
 from hemokit.splits import split_by_patient
 
-# What `hemokit train` does by default, on one window that every layout can show.
+LAYOUTS = ("ct_ich_jpg", "ct_ich_nifti")  # of those with masks
+# What `hemokit train` does by default, on one window that all of them can show.
 SEGMENTATION = {
     "image_size": 128, "windows": ("brain_wide",), "filters": (8, 16, 32, 64, 128), "batch_norm": True,
     "loss": "pooled_dice_bce", "learning_rate": 4e-3, "schedule": "cosine", "batch_size": 8, "epochs": 6,
@@ -34,8 +36,8 @@ def phantom_segmenter(layout, *, runs, num_patients=100, recipe=SEGMENTATION, se
     """Train a U-Net on the phantom in the layout of the data that it is a start for; or find it again.
 
     Args:
-        layout: "ct_ich_jpg", "ct_ich_nifti", "rsna" or "windowed_jpg": then the phantom has the same windows, and is
-            saved as coarsely.
+        layout: "ct_ich_jpg" or "ct_ich_nifti", the layouts with masks: the phantom has the same windows then, and is
+            saved as coarsely. For Hounsfield units without masks, as those of "rsna", take "ct_ich_nifti".
         runs: folder of the runs.
         num_patients: of the phantom, split by patient: 70 % to learn from, 15 % to choose the epoch, 15 % to test.
         recipe: see `recipes`.
@@ -43,6 +45,10 @@ def phantom_segmenter(layout, *, runs, num_patients=100, recipe=SEGMENTATION, se
 
     Returns:
         the folder of the run, for `weights` of a recipe of `classifiers`.
+
+    Raises:
+        HemokitError: another layout, and as `recipes.train_recipe`.
     """
+    check_choice(layout, LAYOUTS, "layout")
     table = split_by_patient(open_dataset(phantom_root(layout, num_patients=num_patients, seed=seed)), seed=seed)
     return train_recipe(table, "phantom", recipe, runs=runs, source="phantom (synthetic)", seed=seed)[0]

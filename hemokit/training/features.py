@@ -5,16 +5,18 @@ enough for any number of epochs of the head; with it, some epochs are computed a
 """
 
 import hashlib
+from pathlib import Path
 
 import keras
 import numpy as np
 
 from hemokit.checks import check_whole, problem
 from hemokit.progress import progress_bar
-from hemokit.training.checkpoints import load
-from hemokit.training.fitting import fit
+from hemokit.training.checkpoints import LAST, load, read_state
+from hemokit.training.fitting import fit, precision_of
 from hemokit.training.precision import choose_precision, computing_in
 from hemokit.training.prediction import predict_filled
+from hemokit.training.sources import check_images_fit, check_model
 
 POOL = "pool"  # the layer between backbone and head, see models.transfer
 
@@ -61,10 +63,12 @@ def cached_features(model, batches, *, epochs=1, precision="auto", progress=None
         `FeatureBatches`.
 
     Raises:
-        HemokitError: a model without the layer `pool`, batches of masks or without targets, no whole number of epochs.
+        HemokitError: a model without the layer `pool`, or of other images than those of the batches; batches of masks
+            or without targets; no whole number of epochs.
     """
-    epochs, batches = check_whole(epochs, "epochs", 1), _with_labels(batches)
-    return _computed(_up_to_pool(model), batches, epochs, choose_precision(precision), progress)
+    epochs, batches, network = check_whole(epochs, "epochs", 1), _with_labels(batches), _up_to_pool(model)
+    check_images_fit(network, batches.image_shape)
+    return _computed(network, batches, epochs, choose_precision(precision), progress)
 
 
 def _computed(network, batches, epochs, precision, progress=None):
@@ -111,10 +115,16 @@ def fit_head(model, train, validation, *, run_dir, epochs, cached_epochs=1, **op
         HemokitError: as `fit` and `cached_features`.
     """
     cached_epochs = check_whole(cached_epochs, "cached_epochs", 1)
-    head = head_of(model)
-    network, precision = _up_to_pool(model), choose_precision(options.get("precision", "auto"))
-    train = _computed(network, _with_labels(train), cached_epochs, precision)
-    validation = None if validation is None else _computed(network, _with_labels(validation), 1, precision)
+    head, network = head_of(model), _up_to_pool(model)
+    sources = [one if one is None else _with_labels(one) for one in (train, validation)]
+    for one in sources:
+        check_model(model, one, options.get("loss"))  # before all features are computed
+    saved = read_state(Path(run_dir) / LAST) if options.get("resume", True) else None
+    precision = precision_of(options.get("precision", "auto"), saved)
+    train, validation = (
+        one and _computed(network, one, number, precision)
+        for one, number in zip(sources, (cached_epochs, 1), strict=True)
+    )
     history = fit(head, train, validation, run_dir=run_dir, epochs=epochs, **options)
     head.set_weights(load(run_dir).get_weights())
     return history

@@ -71,11 +71,11 @@ def fit(
     saved = _saved_run(run_dir, resume, chief)
     model = built_model(model, strategy, seed=seed)
     for source in (train, validation)[: 1 if validation is None else 2]:
-        check_model(model, source, loss)
+        check_model(model, source.batches, loss)
     with scope_of(strategy):  # the variables of an optimizer belong to the strategy it is made under
         recipe = build_recipe(
             model, loss=loss, optimizer=optimizer, learning_rate=learning_rate, metrics=metrics, schedule=schedule,
-            seed=seed, precision=_precision(precision, saved), patience=patience, monitor=monitor, epochs=epochs,
+            seed=seed, precision=precision_of(precision, saved), patience=patience, monitor=monitor, epochs=epochs,
             settings=settings or {},
         )  # fmt: skip
     made_with = _made_with(train, validation, recipe)
@@ -99,7 +99,7 @@ def _sources(train, validation, *, batch_size, seed, monitor):
     return train, validation
 
 
-def _precision(precision, saved):
+def precision_of(precision, saved):
     """The precision to compute in: for "auto" that of the run that goes on, whatever this machine is fast with."""
     return saved["made_with"]["settings"]["precision"] if precision == "auto" and saved else choose_precision(precision)
 

@@ -56,15 +56,12 @@ def _float32_layers(model):
     """The layers from each output back to the last one with weights: they end in a probability, which needs float32."""
     if not isinstance(model, keras.Model) or not getattr(model, "outputs", None):
         return model.layers[-1:]
-    kept = []
-    for tensor in model.outputs:
-        layer = tensor._keras_history.operation
+    kept, todo = [], list(model.outputs)
+    while todo:
+        layer = todo.pop()._keras_history.operation
         kept.append(layer)
-        while (
-            isinstance(layer, keras.layers.Layer) and not layer.weights and isinstance(layer.input, keras.KerasTensor)
-        ):
-            layer = layer.input._keras_history.operation
-            kept.append(layer)
+        if isinstance(layer, keras.layers.Layer) and not layer.weights:
+            todo += keras.tree.flatten(layer.input)
     return kept
 
 

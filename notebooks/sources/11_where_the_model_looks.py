@@ -59,7 +59,7 @@ from hemokit.training import fit, load, predict_labels
 # 80/200 and 40/380 HU, so Hounsfield units are needed), 256 x 256, six outputs (any hemorrhage, and five subtypes),
 # each with a probability of its own, and 3 epochs. Its ResNeXt-101 is not among Keras' own networks and comes in lesson
 # 10; ResNet50 stands in. The paper names its augmentation without amounts; these, the learning rate and the batches are
-# ours.
+# ours. (fahim also subtracts a mean from each channel and divides by a deviation; our networks scale inside.)
 #
 # `quick` is small, and begins with a U-Net (lesson 07) that has learned to draw masks on the same training patients, or
 # on the phantom's where yours have no masks. A label's answer is the sum of two things: how bright the brightest 1 % of
