@@ -250,6 +250,9 @@ def test_refusals(data, tmp_path, monkeypatch):
         fit_head(build(6), *data, run_dir=tmp_path, epochs=1, **LOSS)
     with pytest.raises(HemokitError, match=r"'tiny_classifier' gives \(None, 6\), but expected \(batch, 7\), one for"):
         fit(build(6), *data, run_dir=tmp_path, epochs=1, **LOSS)
+    arrays = np.zeros((3, 32, 32, 1), np.float32), np.array([0, 7, -1])
+    with pytest.raises(HemokitError, match=r"the class 7 among the targets \(2 such in all\), but expected .* 0 to 6"):
+        fit(build(), arrays, None, run_dir=tmp_path, epochs=1, monitor="loss", **LOSS)
     for loss in (dice_bce, pooled_dice_bce, dice_loss, jaccard_distance):
         with pytest.raises(HemokitError, match=f"loss {loss.__name__}, which is one of pixels, for labels"):
             fit(build(), *data, run_dir=tmp_path, epochs=1, loss=loss)

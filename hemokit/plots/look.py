@@ -1,4 +1,8 @@
-"""Looking through a scan: a slider in a notebook, and a still montage everywhere else."""
+"""Looking through a scan: a slider in a notebook, and a still montage everywhere else.
+
+The slider is of ipywidgets: it shows the slices as the model gets them, windowed and at its size. (ipyniivue shows whole
+volumes from NIfTI files, at their own size, and nothing where no kernel runs.)
+"""
 
 from importlib.util import find_spec
 from io import BytesIO
@@ -73,7 +77,9 @@ def _still(images, masks, heats, titles, window, spacing_mm, columns):
         if heat is not None:
             draw_heat(ax, as_image(image, window)[0], heat)
     if any(heat is not None for heat in heats):
-        draw_scale(axes[0].figure, list(axes), location="bottom", shrink=0.4, aspect=40)
+        figure = axes[0].figure
+        figure.set_figheight(figure.get_figheight() + 1)
+        draw_scale(figure, list(axes), location="bottom", shrink=0.4, aspect=40)
     return axes
 
 

@@ -110,6 +110,8 @@ def check_sources(train, validation, *, monitor="loss"):
 def check_model(model, batches, loss):
     """Raise HemokitError unless a model takes the images of slice batches and has an output for each of their labels.
 
+    Of arrays the classes alone are looked at: Keras takes images without an axis of channels, too.
+
     Keras would say so in many lines, or, of classes that a model has no output for, not at all; nor does a loss of
     pixels complain of labels.
     """
@@ -124,6 +126,13 @@ def check_model(model, batches, loss):
         came = f"the model {model.name!r} gives {' and '.join(str(tuple(one.shape)) for one in outputs)}"
         remedy = "Build it with as many outputs, or make the batches with other classes or another target."
         raise problem(came, f"(batch, {len(names)}), one for each of {', '.join(names)}", remedy)
+    if isinstance(batches, ArrayBatches) and loss == "sparse_categorical_crossentropy" and outputs:
+        number, classes = outputs[0].shape[-1], batches.arrays[1]
+        wrong = classes[(classes < 0) | (classes >= number)]
+        if len(wrong):
+            came = f"the class {wrong[0]} among the targets ({len(wrong)} such in all)"
+            expected = f"whole numbers from 0 to {number - 1}, as {model.name!r} has {number} outputs"
+            raise problem(came, expected, "Number the classes from 0, or build the model with more of them.")
 
 
 def check_images_fit(model, shape):

@@ -387,7 +387,8 @@ players["edges"] = looking.edge_maps(seen)
 some = np.linspace(0, len(seen) - 1, 3).astype(int)  # the numbers of three slices
 fig, axes = plt.subplots(3, 3, figsize=(8.4, 8), layout="constrained")
 for ax, (number, (title, one)) in zip(axes.flat, product(some, players.items()), strict=True):
-    shown = {"mask": masks[number], "title": title, "colorbar": title == "edges", "ax": ax}
+    shown = {"mask": masks[number], "title": title, "ax": ax}
+    shown["colorbar"] = title == "edges" and number == some[1]  # one for all
     plots.show_heatmap(seen[number], one[number], **shown)
 fig.suptitle(f"Does the map need the network? {mask_source},\n{window}, true outline orange")
 plt.show()
