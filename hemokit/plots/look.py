@@ -1,7 +1,7 @@
 """Looking through a scan: a slider in a notebook, and a still montage everywhere else.
 
-The slider is of ipywidgets: it shows the slices as the model gets them, windowed and at its size. (ipyniivue shows whole
-volumes from NIfTI files, at their own size, and nothing where no kernel runs.)
+The slider is of ipywidgets and shows slices as the model gets them: windowed arrays of its size. (ipyniivue is for whole
+volumes in NIfTI files.)
 """
 
 from importlib.util import find_spec
