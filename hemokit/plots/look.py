@@ -1,7 +1,7 @@
 """Looking through a scan: a slider in a notebook, and a still montage everywhere else.
 
-The slider is of ipywidgets and shows slices as the model gets them: windowed arrays of its size. (ipyniivue is for whole
-volumes in NIfTI files.)
+The slider is of ipywidgets and shows slices as the model gets them: windowed arrays of its size. (ipyniivue is for
+whole volumes in NIfTI files.)
 """
 
 from importlib.util import find_spec
