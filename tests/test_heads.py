@@ -51,6 +51,8 @@ def test_the_rate_and_the_optimizer_count():
     for _ in range(2):  # a copy is used: it may be passed again
         own = fit_dense((FEATURES, CLASSES), (FEATURES, CLASSES), epochs=3, optimizer=sgd, **HOW)
     np.testing.assert_array_equal(own(FEATURES), still)
+    named = fit_dense((FEATURES, CLASSES), (FEATURES, CLASSES), epochs=3, optimizer="sgd", **HOW)
+    assert not np.allclose(named(FEATURES), still)
     assert not np.allclose(fit_dense((FEATURES, CLASSES), (FEATURES, CLASSES), epochs=3, **HOW)(FEATURES), still)
 
 

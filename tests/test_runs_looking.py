@@ -69,6 +69,8 @@ def test_the_part_of_one_scan(table):
     rows.loc[0, "any"] = 1
     part = bleeding_part(rows.sample(frac=1, random_state=0), most=4)
     assert set(part["scan_id"]) == {"y"} and part["slice_index"].tolist() == [5, 6, 7, 8]
+    one = rows[rows["scan_id"] == "y"].assign(scan_id=np.nan)  # a table that does not tell
+    assert bleeding_part(one, most=4)["slice_index"].tolist() == [5, 6, 7, 8]
 
 
 def test_slices_with_and_without_masks(table):

@@ -144,8 +144,9 @@ def load_encoder_weights(encoder, path):
 
     Args:
         encoder: as `backbone_encoder` gives it.
-        path: `.weights.h5` of `encoder.save_weights`, "..._notop.h5" of keras.applications, or a `.keras` file of a
-            model of `models.transfer` on the same backbone, of which the encoder alone is taken, whatever its head.
+        path: `.weights.h5` of `encoder.save_weights`, "..._notop.h5" of keras.applications, or a `.keras` file of an
+            encoder or of a model of `models.transfer` on the same backbone, of which the encoder alone is taken,
+            whatever its head.
 
     Raises:
         HemokitError: no such file, a damaged one, or one of another network; the encoder is then as it was.
@@ -176,7 +177,7 @@ def _encoder_in(path, name):
     import hemokit.models.unet_plus_plus  # noqa: F401  registers the class of models of several masks
 
     model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    found = [layer for layer in model.layers if layer.name in (*BACKBONES, "unet")]
+    found = [one for one in (model, *model.layers) if one.name in (*BACKBONES, "unet")]
     if not found or found[0].name != name:
         raise ValueError(f"the file is of {found[0].name if found else f'{model.name!r}, which has no backbone'}")
     return found[0]

@@ -81,8 +81,8 @@ def visible_lesions(masked, recipe, *, most, seed=0):
 
 def bleeding_part(rows, *, most=12):
     """The slices around the bleeding ones of the scan that has the most of them: rows of one scan, in order."""
-    name = rows.loc[rows[ANY] == 1, "scan_id"].value_counts().index[0]
-    scan = rows[rows["scan_id"] == name].sort_values("slice_index")
+    scans = rows["scan_id"].astype(object).where(rows["scan_id"].notna(), rows["patient_id"])
+    scan = rows[scans == scans[rows[ANY] == 1].value_counts().index[0]].sort_values("slice_index")
     middle = int(np.median(np.flatnonzero(scan[ANY] == 1)))
     return scan.iloc[max(0, middle - most // 2) : middle + most // 2].reset_index(drop=True)
 

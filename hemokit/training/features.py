@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from hemokit.checks import check_whole, problem
+from hemokit.losses import dice_bce
 from hemokit.progress import progress_bar
 from hemokit.training.checkpoints import LAST, load, read_state
 from hemokit.training.fitting import fit, precision_of
@@ -118,7 +119,7 @@ def fit_head(model, train, validation, *, run_dir, epochs, cached_epochs=1, **op
     head, network = head_of(model), _up_to_pool(model)
     sources = [one if one is None else _with_labels(one) for one in (train, validation)]
     for one in sources:
-        check_model(model, one, options.get("loss"))  # before all features are computed
+        check_model(model, one, options.get("loss", dice_bce))  # before all features are computed
     saved = read_state(Path(run_dir) / LAST) if options.get("resume", True) else None
     precision = precision_of(options.get("precision", "auto"), saved)
     train, validation = (

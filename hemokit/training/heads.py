@@ -20,7 +20,7 @@ def fit_dense(
         num_classes: outputs.
         epochs: at most.
         learning_rate: of Adam.
-        optimizer: a Keras optimizer, of which a fresh copy is used, instead of Adam.
+        optimizer: a Keras optimizer, of which a fresh copy is used, or its name, instead of Adam.
         batch_size: rows a step.
         patience: stop after so many epochs without a lower validation loss; None never stops.
         seed: whole number from 0, of the first weights and of the order.
@@ -39,7 +39,7 @@ def fit_dense(
     begin = keras.initializers.GlorotUniform(seed=seed)
     layers = keras.Input(train[0].shape[1:]), keras.layers.Dense(num_classes, "softmax", kernel_initializer=begin)
     head = keras.Sequential(layers)
-    optimizer = keras.optimizers.Adam(learning_rate) if optimizer is None else optimizer
+    optimizer = keras.optimizers.Adam(learning_rate) if optimizer is None else keras.optimizers.get(optimizer)
     head.compile(type(optimizer).from_config(optimizer.get_config()), LOSS)
     lowest, best, weights = np.inf, 0, head.get_weights()
     for epoch in range(epochs):

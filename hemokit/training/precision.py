@@ -59,6 +59,8 @@ def _float32_layers(model):
     kept, todo = [], list(model.outputs)
     while todo:
         layer = todo.pop()._keras_history.operation
+        if layer in kept:
+            continue
         kept.append(layer)
         if isinstance(layer, keras.layers.Layer) and not layer.weights:
             todo += keras.tree.flatten(layer.input)

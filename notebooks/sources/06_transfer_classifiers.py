@@ -469,7 +469,7 @@ test = few[few["split"] == "test"].reset_index(drop=True)
 seen = classifiers.classifier_batches(test, recipe)
 model = unet_classifier(load(begin), num_classes=2)
 pairs["phantom start, no label used"] = predict_labels(model, seen, test, flip=True)
-pairs[f"frozen {ONE}, all training slices"] = fewer[TWO_CLASSES].query("split == 'test'")
+pairs[f"frozen {start[ONE]}, all training slices"] = fewer[TWO_CLASSES].query("split == 'test'")
 classifier_lessons.judge_tests(pairs, TWO_CLASSES, **judging)
 
 # %%
@@ -495,10 +495,10 @@ plt.show()
 # On the phantom, in `quick`, the start from the phantom (0.74 as it comes, 0.69 fine-tuned) is ahead of random weights
 # after the same dozen steps (0.34: worse than guessing, one label named, and yet first by accuracy). The few labels did
 # not help the ranking, they moved the calls: 0.78 of them are right instead of 0.26. The random VGG16, with all
-# training slices, is beside it (0.65). That is **no proof**: few short epochs, a dozen test patients, one seed, and
-# intervals that overlap (the difference on each resample would tell: lesson 10). And the random start is a matter of
-# luck: fine-tuned for one or two epochs, with batches of 8 or 12, it came out at 0.32, 0.56 and 0.60, when we tried
-# (that of the phantom at 0.69 each time).
+# training slices, is beside it (0.65). That is **no proof**: few short epochs, a dozen test patients, one seed. The
+# intervals of the two starts do not even overlap, but an interval by patient knows of other patients, not of another
+# start: fine-tuned for one or two epochs, with batches of 8 or 12, the random one came out at 0.32, 0.56 and 0.60, when
+# we tried (that of the phantom at 0.69 each time).
 #
 # At full length, on the 1,225 real slices of 40 patients of CT-ICH (five folds by patient), the fine-tuned start had an
 # AUROC of 0.90 [0.86, 0.94] (0.92 with neighboring slices averaged; `hemokit/runs/pretraining.py` says how to repeat

@@ -62,9 +62,10 @@ from hemokit.training import fit, load, predict_labels
 # ours. (fahim also subtracts a mean from each channel and divides by a deviation; our networks scale inside.)
 #
 # `quick` is small, and begins with a U-Net (lesson 07) that has learned to draw masks on the same training patients, or
-# on the phantom's where yours have no masks. A label's answer is the sum of two things: how bright the brightest 1 % of
-# the U-Net's picture of blood is, and what a dense layer makes of the features at its **bottleneck**, where the picture
-# is smallest. Behind the bottleneck the U-Net's **decoder** makes the picture large again.
+# on the phantom's where yours have no masks. A label's answer is the sum of two things, each with weights of its own
+# for that label: how bright the brightest 1 % of the U-Net's picture of blood is, and the features at its
+# **bottleneck**, where the picture is smallest. Behind the bottleneck the U-Net's **decoder** makes the picture large
+# again.
 
 # %%
 START = dict(
@@ -322,9 +323,9 @@ pd.DataFrame(flat).corr().round(2)
 # %% [markdown]
 # Where the numbers are near 1, the map answers "where is blood?" and not "why subdural?". That is no fault of the
 # formula. Behind the decoder of our `quick` network there is one picture, of blood; what tells the subtypes apart goes
-# the other way, from the bottleneck, and there, on the phantom, what is seen speaks *against* every subtype: no
-# evidence, no map. (NaN: a subtype without any evidence.) **A map shows what passes through its layer and speaks for
-# the label**, and nothing else.
+# the other way, from the bottleneck. What is seen there in these slices of the phantom speaks, both ways added up,
+# *against* every subtype: no evidence, no map. (NaN: a subtype without any evidence.) **A map shows what passes through
+# its layer and speaks for the label**, and nothing else.
 #
 # ### Repair a broken pipeline
 # **Exercise 3.** A colleague's `map_of` takes the features (rows, columns, number of features) and the gradients of all
@@ -442,8 +443,8 @@ evaluation.show_report(game)[columns].set_index("metric").rename(columns={"estim
 #
 # ## 7 Look through a scan
 # In a notebook that you have open, the cell after next is a slider: go through a scan, mask and map on or off.
-# Elsewhere it is a still montage. The scan is that of the patient with the most bleeding slices, of those that the
-# network did not learn from; you see the twelve slices around the middle of the bleeding.
+# Elsewhere it is a still montage. The scan is the one with the most bleeding slices, of patients that the network did
+# not learn from; you see the twelve slices around the middle of the bleeding.
 
 # %%
 scan = looking.bleeding_part(new)
@@ -463,9 +464,9 @@ else:
 plt.show()
 
 # %% [markdown]
-# Every slice gets its bright spot, whatever its probability: the maximum is 1 by construction, unless nothing at all
-# speaks for the label. A heat map is no detector. And where a slice has two bleeds, look whether both light up: a hit
-# on one says nothing of the other.
+# Every slice gets its brightest spot, whatever its probability: the maximum is 1 by construction, unless nothing at all
+# speaks for the label. (It may be a pixel, and lie under an outline: take the masks off.) A heat map is no detector.
+# And where a slice has two bleeds, look whether both light up: a hit on one says nothing of the other.
 #
 # ## 8 When not to trust it
 # ### A convincing map where nothing bleeds
@@ -562,9 +563,8 @@ print(f"{caught.hits:g} of {caught.total} maxima lie at the mark; chance {caught
 # This is what Grad-CAM is best for: not to show that a network is right, but to raise the suspicion, now and then, that
 # it is right **for the wrong reason**. The scores without the mark prove it.
 #
-# Do not rely on it, though. This mark was alone in a black corner. A shortcut that lies **on** the head (a headrest,
-# the sharpness of a scanner's pictures, the tube of a patient who is already known to be ill) makes a map that looks
-# fine.
+# Do not rely on it, though. This mark was alone in a black corner. A shortcut that lies **on** the head (a drain, the
+# sharpness of a scanner's pictures, the tube of a patient who is already known to be ill) makes a map that looks fine.
 #
 # ## 9 Papers and here
 # fahim gives AUCs of its slices (RSNA 2019, 3,528 test scans; lesson 10), and for its maps **no number**: how often

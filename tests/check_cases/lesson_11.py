@@ -36,6 +36,11 @@ def not_enlarged(features, gradients, label, shape):
     return np.maximum(features @ gradients[LABELS.index(label)].mean(axis=(0, 1)), 0)
 
 
+def everywhere(features, gradients, label, shape):
+    heat = np.maximum(features @ gradients[LABELS.index(label)].mean(axis=(0, 1)), 0)
+    return np.full(shape, float(heat.any()))
+
+
 def turned(features, gradients, label, shape):
     return _enlarged(np.maximum(features @ gradients[LABELS.index(label)].mean(axis=(0, 1)), 0), *shape)[::-1]
 
@@ -59,5 +64,5 @@ CASES = {
             np.mean(MASKS),
         ),
     ),
-    "q11_3": Case(wrong=(another_label, height_and_width_swapped, without_relu, not_enlarged, turned)),
+    "q11_3": Case(wrong=(another_label, height_and_width_swapped, without_relu, not_enlarged, everywhere, turned)),
 }
