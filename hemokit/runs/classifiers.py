@@ -179,7 +179,7 @@ def train_classifier(table, name, recipe, *, runs, source, seed=0):
         (folder of the run, predictions frame as `predict_labels`, of the splits that the table has but train).
 
     Raises:
-        HemokitError: a recipe with an unknown value, and as `fit`.
+        HemokitError: a recipe with an unknown value, or with patience where nothing validates; and as `fit`.
     """
     _check_keys(recipe, KEYS)
     check_choice(recipe["model"], MODELS, "model")
