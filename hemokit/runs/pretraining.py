@@ -8,6 +8,10 @@ enough: see `models.transfer.unet_classifier`.
     recipe = {**FINE_TUNING, "weights": start}
     frame = cross_validate(folds_by_patient(open_dataset(root)), "real", recipe, runs="runs", source="real scans")
     class_report(average_neighbors(frame), labels=TWO_CLASSES)
+
+What to compare it with, a network that begins with nothing:
+
+    plain = {**FINE_TUNING, "model": "plain_cnn", "epochs": (0, 10), "learning_rates": (0, 1e-3), "imbalance": "repeat"}
 """
 
 from hemokit.checks import check_choice
