@@ -238,7 +238,7 @@ def test_no_imagenet_is_one_line(monkeypatch, capsys):
 
     def download(*args, **kwargs):
         print("Downloading data from ...")
-        assert socket.getdefaulttimeout() == classifiers.PATIENCE
+        assert socket.getdefaulttimeout() == classifiers.DOWNLOAD_TIMEOUT
         raise OSError("no way there")
 
     monkeypatch.setattr("keras.src.applications.vgg16.file_utils.get_file", download)

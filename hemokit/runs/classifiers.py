@@ -49,7 +49,7 @@ KEYS = (
 )
 HEAD_KEYS = ("classes", "imbalance", "epochs", "learning_rates", "batch_size", "patience")  # of `train_head`
 IMBALANCE = (None, "weights", "repeat")
-PATIENCE = 20  # seconds without an answer, after which a download has failed
+DOWNLOAD_TIMEOUT = 20  # seconds without an answer, after which a download has failed
 MODELS = ("plain_cnn", *BACKBONES, "unet")
 
 
@@ -64,7 +64,7 @@ def imagenet_or_random(backbone, input_shape):
         "imagenet" or None, to be passed on as `weights`.
     """
     before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(PATIENCE)  # Keras sets none
+    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)  # Keras sets none
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # Keras tells the address even where nothing comes from it
             transfer_classifier(backbone, input_shape, num_classes=2, weights="imagenet")

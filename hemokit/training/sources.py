@@ -110,10 +110,9 @@ def check_sources(train, validation, *, monitor="loss"):
 def check_model(model, batches, loss):
     """Raise HemokitError unless a model takes the images of slice batches and has an output for each of their labels.
 
-    Of arrays the classes alone are looked at: Keras takes images without an axis of channels, too.
-
     Keras would say so in many lines, or, of classes that a model has no output for, not at all; nor does a loss of
-    pixels complain of labels.
+    pixels complain of labels. Of arrays the classes alone are looked at: Keras takes images without an axis of
+    channels, too.
     """
     if hasattr(batches, "image_shape"):
         check_images_fit(model, batches.image_shape)

@@ -195,7 +195,6 @@ for name, model in networks.items():
 #
 # Beside them stand two dummies (lesson 04). What they say comes from the training patients; they never look.
 
-
 # %%
 sgd = None if quick else keras.optimizers.SGD(0.01, momentum=0.9)  # northeastern's; None is Adam
 head = {"optimizer": sgd, "seed": SEED}
@@ -503,7 +502,7 @@ plt.show()
 # we tried (that of the phantom at 0.69 each time).
 #
 # At full length, on the 1,225 real slices of 40 patients of CT-ICH (five folds by patient), the fine-tuned start had an
-# AUROC of 0.90 [0.86, 0.94] (0.92 with neighboring slices averaged), and the ten-layer network 0.77 [0.70, 0.85]:
+# AUROC of 0.90 [0.85, 0.94] (0.92 with neighboring slices averaged), and the ten-layer network 0.77 [0.70, 0.85]:
 # `hemokit/runs/pretraining.py` says how to repeat both. Take from this page how to compare, and not who wins.
 #
 # Two questions to ask before that for the architecture, which this page does not settle:
